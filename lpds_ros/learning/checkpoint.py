@@ -1,0 +1,103 @@
+"""Checkpoint of a learner: networks, optimisers, dual, random state, counters. The replay is rebuilt from the rollout log.
+
+Written to a temporary directory, synced, renamed; `state.json`, written last, marks it complete. Never pickle.
+"""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from lpds_ros.learning.lpds import Learner
+
+NETWORKS = ("critic", "target_critic", "noise_critic", "actor", "published_actor")
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that does not belong to this learner, or is incomplete."""
+
+
+def save_checkpoint(learner: Learner, directory: str | Path):
+    """Write `directory` so that at any moment either the old or the new checkpoint is whole."""
+    directory = Path(directory)
+    fresh, old = directory.with_name(directory.name + ".new"), directory.with_name(directory.name + ".old")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    tensors = {f"{n}.{k}": v.contiguous() for n in NETWORKS for k, v in getattr(learner, n).state_dict().items()}
+    for name, optimizer in learner.optimizers.items():
+        for index, state in optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{name}.{index}.{k}": v.contiguous() for k, v in state.items()}
+    save_file(tensors, fresh / "learner.safetensors")
+    _sync(fresh / "learner.safetensors")
+    state = {
+        "contract_digest": learner.contract.digest,
+        "prior_digest": learner.prior_digest,
+        "updates": learner.updates,
+        "version": learner.version,
+        "alpha": learner.alpha,
+        "replay_total": learner.replay.total,
+        "rng": learner.rng.bit_generator.state,
+    }
+    (fresh / "state.json").write_text(json.dumps(state))
+    _sync(fresh / "state.json")
+    _sync(fresh)
+    shutil.rmtree(old, ignore_errors=True)
+    if directory.exists():
+        directory.rename(old)
+    fresh.rename(directory)
+    shutil.rmtree(old, ignore_errors=True)
+    _sync(directory.parent)
+
+
+def load_checkpoint(learner: Learner, directory: str | Path) -> bool:
+    """Restore `learner` in place. False when there is none; CheckpointError when it belongs to another prior or contract."""
+    directory = Path(directory)
+    if not (directory / "state.json").exists():
+        directory = directory.with_name(directory.name + ".old")
+        if not (directory / "state.json").exists():
+            return False
+    try:
+        state = json.loads((directory / "state.json").read_text())
+        tensors = load_file(directory / "learner.safetensors")
+    except (OSError, ValueError, SafetensorError) as error:
+        raise CheckpointError(f"{directory}: cannot be read ({error}); move it away to start from the prior") from None
+    for key, expected in (("contract_digest", learner.contract.digest), ("prior_digest", learner.prior_digest)):
+        if state.get(key) != expected:
+            raise CheckpointError(
+                f"{directory}: {key} {str(state.get(key))[:12]} is not this run's {expected[:12]}; "
+                "resume with the same bundle, or move the checkpoint away"
+            )
+    try:
+        for name in NETWORKS:
+            prefix = name + "."
+            own = {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}
+            getattr(learner, name).load_state_dict(own)
+        for name, optimizer in learner.optimizers.items():
+            _restore_optimizer(optimizer, tensors, f"optimizer.{name}.")
+    except (RuntimeError, KeyError) as error:
+        raise CheckpointError(f"{directory}: made with other network sizes ({str(error).splitlines()[0]})") from None
+    learner.updates, learner.version, learner.alpha = state["updates"], state["version"], state["alpha"]
+    learner.rng.bit_generator.state = state["rng"]
+    return True
+
+
+def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict, prefix: str):
+    full = optimizer.state_dict()
+    full["state"] = {}
+    for key, value in tensors.items():
+        if key.startswith(prefix):
+            index, field = key[len(prefix) :].split(".", 1)
+            full["state"].setdefault(int(index), {})[field] = value
+    optimizer.load_state_dict(full)
+
+
+def _sync(path: Path):
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

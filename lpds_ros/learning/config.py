@@ -1,0 +1,76 @@
+"""Every hyperparameter of LP-DS, one named field each. "(choice)" marks what the paper leaves open."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from lpds_ros.config import build, read_yaml
+
+
+@dataclass(frozen=True)
+class LearnerConfig:
+    """Hyperparameters of Simsir & Oguz, arXiv 2606.01151, with the values this stack starts from."""
+
+    # Trust region
+    delta: float = 0.5  # bound on E||Δ||²; the paper reports 0.10 to 0.66
+    delta_reduction: Literal["mean", "sum"] = "mean"  # (choice) over the T_p·d_a dimensions
+    bound_factor: float = 2.0  # (choice) hard radius R = factor · sqrt(δ as a sum); 0 turns the bound off
+    alpha_init: float = 0.0  # (choice) dual variable at the start
+    alpha_learning_rate: float = 3e-3  # (choice) of the dual ascent
+    alpha_relative: bool = True  # (choice) ascend on min(2, ‖Δ‖²/δ − 1) instead of ‖Δ‖² − δ
+    lagrangian: bool = True  # false: α stays 0 (ablation)
+    context: Literal["state_noise", "state"] = "state_noise"  # "state": a mean shift Δ(s) (ablation)
+
+    # Critics
+    critics: int = 2  # ensemble size of Q^A and of Q^W
+    critic_width: int = 256
+    critic_layers: int = 2
+    gamma: float = 0.97  # per decision (one executed chunk)
+    tau: float = 0.005  # target network step
+    distill_base_fraction: float = 0.5  # (choice) share of Q^W's batch on base noise; 1.0 is the paper's
+    actor_target: Literal["min", "mean"] = "mean"  # (choice) how the actor reads the Q^W ensemble
+    timeout_terminates: bool = False  # true: treat a time-out as terminal, as the public DSRL code does
+    reward_offset: float = 0.0  # (choice) added to each decision's reward, for example −1 until success
+
+    # Actor
+    actor_width: int = 256
+    actor_layers: int = 3
+    actor_ema: float = 0.99  # (choice) published weights are a running average; 0 publishes the raw ones
+
+    # Optimisation
+    learning_rate: float = 3e-4
+    batch_size: int = 256
+    updates_per_decision: float = 4.0
+    warmup_decisions: int = 300  # decisions of the prior before the first update
+    replay_capacity: int = 200_000
+    demo_share: float = 0.0  # share of each batch drawn from demonstrations
+    demo_share_half_life: float = 0.0  # decisions after which that share has halved; 0: it stays
+
+    # Publishing
+    push_every: int = 200  # updates between two published versions
+
+    def __post_init__(self):
+        for name in ("delta", "learning_rate", "tau", "critic_width", "actor_width", "batch_size", "critics", "push_every"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        for name in ("gamma", "distill_base_fraction", "demo_share", "actor_ema", "tau"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ValueError(f"{name} must lie in [0, 1], got {getattr(self, name)}")
+        for name in ("alpha_init", "alpha_learning_rate", "bound_factor", "updates_per_decision", "warmup_decisions"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+
+    def radius(self, dimensions: int) -> float:
+        """R of the hard bound ‖Δ‖ ≤ R, for T_p·d_a `dimensions`."""
+        total = self.delta * (dimensions if self.delta_reduction == "mean" else 1)
+        return self.bound_factor * math.sqrt(total) if self.bound_factor > 0 else 1e5
+
+    def reduce(self, delta_sq_sum, dimensions: int):
+        """‖Δ‖² as `delta_reduction` asks, from its sum over `dimensions`."""
+        return delta_sq_sum / dimensions if self.delta_reduction == "mean" else delta_sq_sum
+
+
+def load_learner_config(path: str | Path | None) -> LearnerConfig:
+    """Defaults, or the YAML file's values over them. Raises ConfigError naming file, line and nearest key."""
+    return build(LearnerConfig, read_yaml(path), path) if path else LearnerConfig()

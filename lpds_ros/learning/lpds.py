@@ -1,0 +1,216 @@
+"""LP-DS, the whole algorithm: critic in action space, critic in noise space, perturbation actor, dual variable.
+
+Simsir & Oguz, "Lagrangian Perturbation Diffusion Steering", arXiv 2606.01151. Symbols: s state, ε base noise, Δ_θ(s, ε)
+the learned residual, w = ε + Δ, Φ the frozen decoder, a = Φ(s, w), α the dual variable of E‖Δ‖² ≤ δ.
+"""
+
+import copy
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lpds_ros.contract import Contract
+from lpds_ros.learning.config import LearnerConfig
+from lpds_ros.learning.networks import EnsembleMLP, PerturbationActor
+from lpds_ros.learning.replay import Batch, Replay, join
+from lpds_ros.records import Decision
+from lpds_ros.weights import ActorParameters
+
+
+class Learner:
+    """Owns networks, replay and dual; `update` makes one gradient step of each.
+
+    decode: Φ, (state float32 [B, T_o·d_o], noise float32 [B, T_p, d_a]) → chunk float32 [B, T_p, d_a], the very session
+    that is deployed. state_shift, state_scale: float32 [T_o·d_o], the prior's normalisation of the observation.
+    """
+
+    def __init__(
+        self,
+        contract: Contract,
+        decode: Callable[[np.ndarray, np.ndarray], np.ndarray],
+        *,
+        prior_digest: str,
+        state_shift: np.ndarray,
+        state_scale: np.ndarray,
+        config: LearnerConfig,
+        seed: int,
+    ):
+        self.contract, self.config, self.prior_digest = contract, config, prior_digest
+        self._decode = decode
+        self._dimensions = int(np.prod(contract.noise_shape))
+        self._shift = torch.from_numpy(np.array(state_shift, np.float32))
+        self._scale = torch.from_numpy(np.array(state_scale, np.float32))
+        self.rng = np.random.default_rng(seed)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self._build()
+        self.replay = Replay(contract, config.replay_capacity, timeout_terminates=config.timeout_terminates)
+        self.demonstrations: Replay | None = None
+        self.alpha = config.alpha_init if config.lagrangian else 0.0
+        self.updates = 0
+        self.version = 0
+
+    def _build(self):
+        c, state = self.config, self.contract.state_size
+        action = self.contract.horizons.executed * self.contract.action.size
+        self.critic = EnsembleMLP(c.critics, state + action, c.critic_width, c.critic_layers)
+        self.target_critic = copy.deepcopy(self.critic).requires_grad_(False)
+        self.noise_critic = EnsembleMLP(c.critics, state + self._dimensions, c.critic_width, c.critic_layers)
+        radius = c.radius(self._dimensions)
+        self.actor = PerturbationActor(state, self._dimensions, c.actor_width, c.actor_layers, c.context, radius)
+        self.published_actor = copy.deepcopy(self.actor).requires_grad_(False)
+        self.optimizers = {
+            name: torch.optim.Adam(getattr(self, name).parameters(), lr=c.learning_rate)
+            for name in ("critic", "noise_critic", "actor")
+        }
+
+    # Data
+
+    def add(self, decision: Decision) -> bool:
+        """Store one decision, whoever made it. False if its id is known; ValueError if it cannot be used."""
+        return self.replay.add(decision)
+
+    def add_demonstrations(self, decisions: list[Decision]):
+        """Load demonstrations; `demo_share` of each batch is drawn from them."""
+        if self.demonstrations is None:
+            self.demonstrations = Replay(self.contract, self.config.replay_capacity)
+        for decision in decisions:
+            self.demonstrations.add(decision)
+
+    @property
+    def warm(self) -> bool:
+        """True once the replay holds the warm-up's decisions."""
+        return self.replay.total >= max(1, self.config.warmup_decisions)
+
+    @property
+    def owed(self) -> int:
+        """Updates still owed for the decisions received."""
+        if not self.warm:
+            return 0
+        due = self.config.updates_per_decision * (self.replay.total - self.config.warmup_decisions)
+        return max(0, int(due) - self.updates)
+
+    def _batch(self) -> Batch:
+        c, share = self.config, self.config.demo_share
+        if self.demonstrations is None or self.demonstrations.size == 0:
+            share = 0.0
+        elif c.demo_share_half_life > 0:
+            share *= 0.5 ** (self.replay.total / c.demo_share_half_life)
+        demos = round(share * c.batch_size)
+        batch = self.replay.sample(c.batch_size - demos, self.rng)
+        return join(batch, self.demonstrations.sample(demos, self.rng)) if demos else batch
+
+    # One update
+
+    def update(self) -> dict[str, float]:
+        """One step of Q^A, of Q^W, of the actor and of the dual. Returns the metrics of the step."""
+        batch = self._batch()
+        state, next_state = self._normalise(batch.state), self._normalise(batch.next_state)
+        rows = batch.state.shape[0]
+        base_rows = round(self.config.distill_base_fraction * rows)
+        with torch.no_grad():
+            next_noise = self._normal(rows)
+            next_latent = next_noise + self.actor(next_state, next_noise)
+            base_latent = self._normal(base_rows)
+            # One batched decode serves the TD target and the distillation: it is most of an update's time.
+            chunks = self._act(torch.cat([batch.next_state, batch.state[:base_rows]]), torch.cat([next_latent, base_latent]))
+        next_action, base_action = chunks[:rows], chunks[rows:]
+        metrics = self._update_critic(state, batch, next_state, next_action)
+        own = rows - base_rows
+        metrics |= self._update_noise_critic(
+            torch.cat([state[:base_rows], next_state[:own]]),
+            torch.cat([base_latent, next_latent[:own]]),
+            torch.cat([base_action, next_action[:own]]),
+        )
+        metrics |= self._update_actor(state)
+        self._track()
+        self.updates += 1
+        return metrics
+
+    def _update_critic(self, state: Tensor, batch: Batch, next_state: Tensor, next_action: Tensor) -> dict[str, float]:
+        """y = r + γ (1 − done) min_i Q̄_i^A(s', Φ(s', w')): no entropy term, no temperature."""
+        with torch.no_grad():
+            next_value = self.target_critic(torch.cat([next_state, next_action], -1)).min(0).values
+            reward = batch.reward + self.config.reward_offset
+            target = reward + self.config.gamma * batch.bootstrap * next_value
+        values = self.critic(torch.cat([state, batch.action], -1))
+        loss = (values - target).square().mean() * values.shape[0]
+        self._step("critic", loss)
+        return {"critic/loss": loss.item(), "critic/q_mean": values.mean().item()}
+
+    def _update_noise_critic(self, state: Tensor, latent: Tensor, action: Tensor) -> dict[str, float]:
+        """Q_i^W(s, w) regresses on Q_i^A(s, Φ(s, w)), member by member."""
+        with torch.no_grad():
+            target = self.critic(torch.cat([state, action], -1))
+        loss = (self.noise_critic(torch.cat([state, latent], -1)) - target).square().mean() * target.shape[0]
+        self._step("noise_critic", loss)
+        return {"distill/loss": loss.item()}
+
+    def _update_actor(self, state: Tensor) -> dict[str, float]:
+        """−Q^W(s, ε + Δ) + α (‖Δ‖² − δ), then the projected dual ascent. The gradient never enters Φ."""
+        c, noise = self.config, self._normal(state.shape[0])
+        delta = self.actor(state, noise)
+        values = self.noise_critic(torch.cat([state, noise + delta], -1))
+        value = values.min(0).values if c.actor_target == "min" else values.mean(0)
+        delta_sq_sum = delta.square().sum(-1).mean()
+        constrained = c.reduce(delta_sq_sum, self._dimensions)
+        loss = -value.mean() + self.alpha * (constrained - c.delta)
+        self._step("actor", loss)
+        total = delta_sq_sum.item()
+        if c.lagrangian:
+            gap = c.reduce(total, self._dimensions) - c.delta
+            step = min(2.0, gap / c.delta) if c.alpha_relative else gap
+            self.alpha = max(0.0, self.alpha + c.alpha_learning_rate * step)
+        return {
+            "actor/loss": loss.item(),
+            "dual/alpha": self.alpha,
+            "delta/sq_mean": total / self._dimensions,
+            "delta/sq_sum": total,
+            "delta/budget": c.delta,
+        }
+
+    def _step(self, name: str, loss: Tensor):
+        optimizer = self.optimizers[name]
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward(inputs=optimizer.param_groups[0]["params"])
+        optimizer.step()
+
+    @torch.no_grad()
+    def _track(self):
+        """Move the target critic and the published actor towards their sources."""
+        pairs = ((self.target_critic, self.critic, self.config.tau), (self.published_actor, self.actor, 1 - self.config.actor_ema))
+        for follower, leader, rate in pairs:
+            torch._foreach_lerp_(list(follower.parameters()), list(leader.parameters()), rate)
+
+    def _normalise(self, state: Tensor) -> Tensor:
+        return (state - self._shift) / self._scale
+
+    def _normal(self, rows: int) -> Tensor:
+        return torch.from_numpy(self.rng.standard_normal((rows, self._dimensions), np.float32))
+
+    def _act(self, state: Tensor, latent: Tensor) -> Tensor:
+        """Executed part of Φ(s, w), flattened: [B, T_a·d_a]."""
+        chunks = self._decode(state.numpy(), latent.numpy().reshape(-1, *self.contract.noise_shape))
+        return torch.from_numpy(chunks[:, : self.contract.horizons.executed].reshape(len(chunks), -1))
+
+    # Publishing
+
+    def actor_parameters(self) -> ActorParameters:
+        """The next version of the actor, to be packed and pushed. Each call is a new version."""
+        self.version += 1
+        layers = tuple(
+            (layer.weight.detach().numpy().copy(), layer.bias.detach().numpy().copy()) for layer in self.published_actor.layers
+        )
+        return ActorParameters(
+            version=self.version,
+            updates=self.updates,
+            contract_digest=self.contract.digest,
+            prior_digest=self.prior_digest,
+            radius=self.actor.radius,
+            context=self.config.context,
+            state_shift=self._shift.numpy(),
+            state_scale=self._scale.numpy(),
+            layers=layers,
+        )

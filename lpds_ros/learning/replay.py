@@ -1,0 +1,78 @@
+"""Replay of decisions: fixed arrays, uniform sampling, each decision once (by id, not by count)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from lpds_ros.contract import Contract
+from lpds_ros.records import Decision
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One minibatch. state, next_state [B, T_o·d_o] (raw units), action [B, T_a·d_a], reward [B], bootstrap [B] in {0, 1}."""
+
+    state: torch.Tensor
+    action: torch.Tensor
+    reward: torch.Tensor
+    bootstrap: torch.Tensor
+    next_state: torch.Tensor
+
+
+class Replay:
+    """Ring of transitions. `size` counts what is stored, `total` what was ever accepted."""
+
+    def __init__(self, contract: Contract, capacity: int, *, timeout_terminates: bool = False):
+        state, action = contract.state_size, contract.horizons.executed * contract.action.size
+        self._contract, self._timeout_terminates = contract, timeout_terminates
+        self._state = np.zeros((capacity, state), np.float32)
+        self._next_state = np.zeros((capacity, state), np.float32)
+        self._action = np.zeros((capacity, action), np.float32)
+        self._reward = np.zeros(capacity, np.float32)
+        self._bootstrap = np.zeros(capacity, np.float32)
+        self._seen: set[tuple[str, int]] = set()
+        self.capacity, self.size, self.total = capacity, 0, 0
+
+    def __contains__(self, key: tuple[str, int]) -> bool:
+        return key in self._seen
+
+    def add(self, decision: Decision) -> bool:
+        """Store one decision. False if this id is known. Raises ValueError if it does not fit or is not finite."""
+        if decision.key in self._seen:
+            return False
+        fields = {
+            "observation": (decision.observation, self._state.shape[1]),
+            "next_observation": (decision.next_observation, self._next_state.shape[1]),
+            "executed": (decision.executed, self._action.shape[1]),
+        }
+        for name, (array, size) in fields.items():
+            if array.size != size:
+                raise ValueError(f"decision {decision.key}: {name} has {array.size} numbers, the contract asks for {size}")
+            if not np.isfinite(array).all():
+                raise ValueError(f"decision {decision.key}: {name} is not finite")
+        reward = float(np.sum(decision.rewards))
+        if not np.isfinite(reward):
+            raise ValueError(f"decision {decision.key}: reward is not finite")
+        i = self.total % self.capacity
+        self._state[i] = decision.observation
+        self._next_state[i] = decision.next_observation
+        self._action[i] = decision.executed.ravel()
+        self._reward[i] = reward
+        done = decision.terminated or (decision.truncated and self._timeout_terminates)
+        self._bootstrap[i] = 0.0 if done else 1.0
+        self._seen.add(decision.key)
+        self.total += 1
+        self.size = min(self.total, self.capacity)
+        return True
+
+    def sample(self, count: int, rng: np.random.Generator) -> Batch:
+        """Draw `count` transitions uniformly with replacement."""
+        i = rng.integers(0, self.size, count)
+        arrays = (self._state, self._action, self._reward, self._bootstrap, self._next_state)
+        return Batch(*(torch.from_numpy(a[i]) for a in arrays))
+
+
+def join(first: Batch, second: Batch) -> Batch:
+    """Concatenate two minibatches."""
+    return Batch(*(torch.cat([getattr(first, f), getattr(second, f)]) for f in Batch.__dataclass_fields__))

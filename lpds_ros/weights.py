@@ -1,0 +1,167 @@
+"""Weights of the perturbation actor as one safetensors blob, checked whole before any of it is used. Numpy only."""
+
+import hashlib
+import json
+import re
+import struct
+from dataclasses import dataclass
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from lpds_ros.contract import Contract
+
+MAX_BYTES = 64 << 20
+MAX_HEADER_BYTES = 1 << 20
+FORMAT = "lpds-actor-1"
+CONTEXTS = ("state_noise", "state")
+
+
+class WeightsError(ValueError):
+    """A blob that is not accepted; the text says which check failed and both values."""
+
+
+@dataclass(frozen=True)
+class ActorParameters:
+    """One immutable version of Δ_θ.
+
+    layers: ((W float32 [out, in], b float32 [out]), ...), ReLU between them, input concat((s - shift) / scale, ε) or the
+    state alone (`context`), output T_p * d_a. radius: ‖Δ‖₂ never exceeds it. version 0 is the prior: its last layer is zero.
+    """
+
+    version: int
+    updates: int
+    contract_digest: str
+    prior_digest: str
+    radius: float
+    context: str
+    state_shift: np.ndarray
+    state_scale: np.ndarray
+    layers: tuple[tuple[np.ndarray, np.ndarray], ...]
+
+
+def sha256(blob: bytes) -> str:
+    """Hexadecimal SHA-256 of the blob."""
+    return hashlib.sha256(blob).hexdigest()
+
+
+def pack_weights(parameters: ActorParameters) -> bytes:
+    """Serialise to safetensors; `unpack_weights` is the inverse."""
+    tensors = {"state_shift": parameters.state_shift, "state_scale": parameters.state_scale}
+    for i, (weight, bias) in enumerate(parameters.layers):
+        tensors[f"layer{i}.weight"], tensors[f"layer{i}.bias"] = weight, bias
+    metadata = {
+        "format": FORMAT,
+        "version": str(parameters.version),
+        "updates": str(parameters.updates),
+        "contract_digest": parameters.contract_digest,
+        "prior_digest": parameters.prior_digest,
+        "radius": repr(float(parameters.radius)),
+        "context": parameters.context,
+    }
+    return save({k: np.ascontiguousarray(v, np.float32) for k, v in tensors.items()}, metadata)
+
+
+def _metadata(blob: bytes) -> dict:
+    if len(blob) > MAX_BYTES:
+        raise WeightsError(f"weights are {len(blob)} bytes, more than the {MAX_BYTES} accepted")
+    if len(blob) < 8:
+        raise WeightsError(f"weights are truncated: {len(blob)} bytes")
+    (size,) = struct.unpack("<Q", blob[:8])
+    if size > min(MAX_HEADER_BYTES, len(blob) - 8):
+        raise WeightsError(f"weights header claims {size} bytes of {len(blob) - 8}")
+    try:
+        header = json.loads(blob[8 : 8 + size])
+        metadata = header["__metadata__"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise WeightsError("weights are no safetensors blob with metadata; send what pack_weights made") from None
+    if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
+        raise WeightsError(f"weights format is {str(metadata)[:60]!r}, expected {FORMAT!r}")
+    return metadata
+
+
+def _integer(metadata: dict, key: str) -> int:
+    text = metadata.get(key, "")
+    if not isinstance(text, str) or not re.fullmatch(r"[0-9]{1,18}", text):
+        raise WeightsError(f"weights {key} is {str(text)[:40]!r}, expected a whole number")
+    return int(text)
+
+
+def unpack_weights(blob: bytes, *, contract: Contract, prior_digest: str, newer_than: int = -1) -> ActorParameters:
+    """Check everything, then return the parameters. Raises WeightsError on the first check that fails.
+
+    Checked: size, format, digests of contract and prior, version above `newer_than`, names, shapes, dtype, finiteness.
+    """
+    metadata = _metadata(blob)
+    for key, expected in (("contract_digest", contract.digest), ("prior_digest", prior_digest)):
+        if metadata.get(key) != expected:
+            raise WeightsError(
+                f"weights were made for {key} {str(metadata.get(key))[:12]}, this run has {expected[:12]}: "
+                "train the actor against this bundle and contract"
+            )
+    version, updates = _integer(metadata, "version"), _integer(metadata, "updates")
+    if version <= newer_than:
+        raise WeightsError(f"weights version {version} is not newer than {newer_than}")
+    context = metadata.get("context")
+    if context not in CONTEXTS:
+        raise WeightsError(f"weights context {str(context)[:40]!r} is not one of {', '.join(CONTEXTS)}")
+    try:
+        radius = float(metadata.get("radius", "nan"))
+    except (TypeError, ValueError):
+        radius = float("nan")
+    if not 0.0 <= radius < 1e6:
+        raise WeightsError(f"weights radius {radius} is not a number in [0, 1e6)")
+    try:
+        tensors = load(blob)
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise WeightsError(f"weights cannot be read: {error}") from None
+    for name, tensor in tensors.items():
+        if tensor.dtype != np.float32:
+            raise WeightsError(f"tensor {name} is {tensor.dtype}, expected float32")
+        if not np.isfinite(tensor).all():
+            raise WeightsError(f"tensor {name} holds NaN or infinity")
+    return ActorParameters(
+        version=version,
+        updates=updates,
+        contract_digest=metadata["contract_digest"],
+        prior_digest=metadata["prior_digest"],
+        radius=radius,
+        context=context,
+        state_shift=_take(tensors, "state_shift", (contract.state_size,)),
+        state_scale=_positive(_take(tensors, "state_scale", (contract.state_size,))),
+        layers=_layers(tensors, contract, context),
+    )
+
+
+def _layers(tensors: dict, contract: Contract, context: str):
+    size = contract.state_size + (contract.noise_shape[0] * contract.noise_shape[1] if context == "state_noise" else 0)
+    layers = []
+    while f"layer{len(layers)}.weight" in tensors:
+        i = len(layers)
+        weight = tensors[f"layer{i}.weight"]
+        out = weight.shape[0] if weight.ndim == 2 else 0
+        layers.append((_take(tensors, f"layer{i}.weight", (out, size)), _take(tensors, f"layer{i}.bias", (out,))))
+        size = out
+    if tensors:
+        raise WeightsError(f"unexpected tensor {sorted(tensors)[0]!r}")
+    expected = contract.noise_shape[0] * contract.noise_shape[1]
+    if not layers or size != expected:
+        raise WeightsError(f"the last layer gives {size} numbers, the decoder's noise has {expected}")
+    return tuple(layers)
+
+
+def _take(tensors: dict, name: str, shape: tuple) -> np.ndarray:
+    tensor = tensors.pop(name, None)
+    if tensor is None:
+        raise WeightsError(f"tensor {name!r} is missing")
+    if tensor.shape != shape:
+        raise WeightsError(f"tensor {name} has shape {tensor.shape}, expected {shape}")
+    tensor.setflags(write=False)
+    return tensor
+
+
+def _positive(scale: np.ndarray) -> np.ndarray:
+    if not (scale > 0).all():
+        raise WeightsError("state_scale must be positive everywhere")
+    return scale
