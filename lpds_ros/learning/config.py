@@ -18,7 +18,7 @@ class LearnerConfig:
     bound_factor: float = 2.0  # (choice) hard radius R = factor · sqrt(δ as a sum); 0 turns the bound off
     alpha_init: float = 0.0  # (choice) dual variable at the start
     alpha_learning_rate: float = 3e-3  # (choice) of the dual ascent
-    alpha_relative: bool = True  # (choice) ascend on min(2, ‖Δ‖²/δ − 1) instead of ‖Δ‖² − δ
+    alpha_relative: bool = True  # (choice) the constraint is ‖Δ‖²/δ − 1, so that α has the unit of Q whatever δ is
     lagrangian: bool = True  # false: α stays 0 (ablation)
     context: Literal["state_noise", "state"] = "state_noise"  # "state": a mean shift Δ(s) (ablation)
 

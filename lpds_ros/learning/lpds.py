@@ -151,18 +151,18 @@ class Learner:
     def _update_actor(self, state: Tensor) -> dict[str, float]:
         """−Q^W(s, ε + Δ) + α (‖Δ‖² − δ), then the projected dual ascent. The gradient never enters Φ."""
         c, noise = self.config, self._normal(state.shape[0])
-        delta = self.actor(state, noise)
+        raw = self.actor.raw(state, noise)
+        delta = self.actor.project(raw)
         values = self.noise_critic(torch.cat([state, noise + delta], -1))
         value = values.min(0).values if c.actor_target == "min" else values.mean(0)
-        delta_sq_sum = delta.square().sum(-1).mean()
-        constrained = c.reduce(delta_sq_sum, self._dimensions)
-        loss = -value.mean() + self.alpha * (constrained - c.delta)
+        gap = c.reduce(raw.square().sum(-1).mean(), self._dimensions) - c.delta
+        if c.alpha_relative:
+            gap = gap / c.delta
+        loss = -value.mean() + self.alpha * gap
         self._step("actor", loss)
-        total = delta_sq_sum.item()
         if c.lagrangian:
-            gap = c.reduce(total, self._dimensions) - c.delta
-            step = min(2.0, gap / c.delta) if c.alpha_relative else gap
-            self.alpha = max(0.0, self.alpha + c.alpha_learning_rate * step)
+            self.alpha = max(0.0, self.alpha + c.alpha_learning_rate * min(2.0, gap.item()))
+        total = delta.detach().square().sum(-1).mean().item()
         return {
             "actor/loss": loss.item(),
             "dual/alpha": self.alpha,

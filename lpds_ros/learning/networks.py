@@ -44,11 +44,18 @@ class PerturbationActor(nn.Module):
         nn.init.zeros_(self.layers[-1].weight)
         nn.init.zeros_(self.layers[-1].bias)
 
-    def forward(self, state: Tensor, noise: Tensor) -> Tensor:
-        """state: normalised [B, T_o·d_o], noise: [B, T_p·d_a] → Δ [B, T_p·d_a] inside the ball of `radius`."""
+    def raw(self, state: Tensor, noise: Tensor) -> Tensor:
+        """Δ before the hard bound. The Lagrangian acts on it: past the bound the projected norm has no gradient."""
         hidden = torch.cat([state, noise], -1) if self.context == "state_noise" else state
         for layer in self.layers[:-1]:
             hidden = F.relu(layer(hidden))
-        delta = self.layers[-1](hidden)
+        return self.layers[-1](hidden)
+
+    def project(self, delta: Tensor) -> Tensor:
+        """Radial projection onto ‖Δ‖ ≤ radius, row by row."""
         norm = delta.square().sum(-1, keepdim=True).add(1e-12).sqrt()
         return delta * (self.radius / norm).clamp(max=1.0)
+
+    def forward(self, state: Tensor, noise: Tensor) -> Tensor:
+        """state: normalised [B, T_o·d_o], noise: [B, T_p·d_a] → Δ [B, T_p·d_a] inside the ball of `radius`."""
+        return self.project(self.raw(state, noise))
