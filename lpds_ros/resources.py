@@ -1,22 +1,42 @@
 """Find the data files that travel with the package: in the source tree, or in share/lpds_ros of an installation."""
 
+import os
 import sys
 from pathlib import Path
 
+PACKAGE = "lpds_ros"
+
+
+class ResourceError(FileNotFoundError, ValueError):
+    """A data file of the package is nowhere; the text lists where it was looked for."""
+
 
 def roots() -> list[Path]:
-    """Where data files may lie, in the order they are tried: the source tree, ament prefixes, the Python prefix."""
-    import os
+    """Where data files may lie, in the order they are tried.
 
-    source = Path(__file__).resolve().parent.parent
-    prefixes = [Path(p) for p in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if p] + [Path(sys.prefix)]
-    return [source] + [prefix / "share" / "lpds_ros" for prefix in prefixes]
+    The source tree (a checkout, an editable installation, colcon --symlink-install), then share/lpds_ros of the prefix
+    this file is installed in, of each ament prefix and of the Python prefix.
+    """
+    here = Path(__file__).resolve()
+    source = here.parent.parent
+    found = [source] if (source / "package.xml").is_file() else []
+    prefixes = [*here.parents[2:], *_ament_prefixes(), Path(sys.prefix)]
+    shares = [prefix / "share" / PACKAGE for prefix in prefixes]
+    return list(dict.fromkeys(found + [share for share in shares if share.is_dir()]))
 
 
 def resource(name: str) -> Path:
-    """Path of `name` ("models/lift"). Raises FileNotFoundError that lists where it was looked for."""
+    """Path of a file or folder of the package, `name` relative and with "/" ("models/lift", "config/fastdds.xml").
+
+    Raises ResourceError listing where it was looked for.
+    """
     tried = [root / name for root in roots()]
     for path in tried:
         if path.exists():
             return path
-    raise FileNotFoundError(f"{name} is in none of: {', '.join(map(str, tried))}; reinstall lpds_ros")
+    where = ", ".join(map(str, tried)) or f"no share/{PACKAGE} above {Path(__file__).resolve()} or in {sys.prefix}"
+    raise ResourceError(f"{name} is not among the package's files (looked for {where}); name another, or reinstall")
+
+
+def _ament_prefixes() -> list[Path]:
+    return [Path(prefix) for prefix in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if prefix]

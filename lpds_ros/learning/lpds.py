@@ -109,21 +109,16 @@ class Learner:
         batch = self._batch()
         state, next_state = self._normalise(batch.state), self._normalise(batch.next_state)
         rows = batch.state.shape[0]
-        base_rows = round(self.config.distill_base_fraction * rows)
         with torch.no_grad():
-            next_noise = self._normal(rows)
+            next_noise, noise = self._normal(rows), self._normal(rows)
             next_latent = next_noise + self.actor(next_state, next_noise)
-            base_latent = self._normal(base_rows)
+            steered = torch.arange(rows)[:, None] >= round(self.config.distill_base_fraction * rows)
+            latent = torch.where(steered, noise + self.actor(state, noise), noise)
             # One batched decode serves the TD target and the distillation: it is most of an update's time.
-            chunks = self._act(torch.cat([batch.next_state, batch.state[:base_rows]]), torch.cat([next_latent, base_latent]))
-        next_action, base_action = chunks[:rows], chunks[rows:]
+            chunks = self._act(torch.cat([batch.next_state, batch.state]), torch.cat([next_latent, latent]))
+        next_action, action = chunks[:rows], chunks[rows:]
         metrics = self._update_critic(state, batch, next_state, next_action)
-        own = rows - base_rows
-        metrics |= self._update_noise_critic(
-            torch.cat([state[:base_rows], next_state[:own]]),
-            torch.cat([base_latent, next_latent[:own]]),
-            torch.cat([base_action, next_action[:own]]),
-        )
+        metrics |= self._update_noise_critic(state, latent, action)
         metrics |= self._update_actor(state)
         self._track()
         self.updates += 1

@@ -1,0 +1,44 @@
+"""The front door: every node of the stack, from the table in lpds_ros/bringup.py. No logic here.
+
+ros2 launch lpds_ros franka_steer.launch.py robot:=sim
+"""
+
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable, Shutdown
+from launch_ros.actions import Node
+
+from lpds_ros import bringup
+from lpds_ros.arguments import ARGUMENTS, typed
+from lpds_ros.environment import ros_environment
+from lpds_ros.run_folder import open_run
+
+
+def _nodes(context):
+    plan = bringup.plan(typed(dict(context.launch_configurations)))
+    run_dir = open_run(plan)
+    environment = [SetEnvironmentVariable(name, value) for name, value in ros_environment(run_dir).items()]
+    nodes = [
+        Node(
+            package="lpds_ros",
+            executable=process.executable,
+            namespace=plan.namespace,
+            parameters=[process.parameters],
+            prefix=f"nice -n {process.nice}" if process.nice else None,
+            output="both",
+            respawn=process.restarts > 0,
+            respawn_max_retries=process.restarts,
+            on_exit=[Shutdown(reason=f"{process.name} has ended")] if process.essential else None,
+        )
+        for process in plan.processes
+    ]
+    return environment + nodes
+
+
+def generate_launch_description():
+    return LaunchDescription(
+        [
+            DeclareLaunchArgument(a.name, default_value=a.default, description=a.help, choices=list(a.choices) or None)
+            for a in ARGUMENTS
+        ]
+        + [OpaqueFunction(function=_nodes)]
+    )

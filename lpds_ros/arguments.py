@@ -1,0 +1,130 @@
+"""The launch arguments: names, types, defaults, help; read from `name:=value` words or from texts. No ROS."""
+
+import dataclasses
+import typing
+from dataclasses import dataclass
+
+from lpds_ros.config import nearest
+from lpds_ros.parameters import ParameterError, build_parameters, parameter
+from lpds_ros.steering.params import SteeringParams
+
+
+class LaunchError(ValueError):
+    """Launch arguments that cannot be used; the text names the argument and what to write instead."""
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """The launch arguments: deployment facts. Tuning lives in YAML (the contract, the learner's configuration)."""
+
+    robot: str = parameter(
+        "sim", "which robot; the real one is always asked for by name", choices=("sim", "real", "mock")
+    )
+    clock: str = parameter(
+        "realtime",
+        "how simulated time passes: with the wall clock, or one control period per command, as fast as the machine can",
+        choices=("realtime", "lockstep"),
+    )
+    task: str = parameter("lift", "task: a file of sim/tasks, and the name of the default prior and contract")
+    prior: str = parameter(
+        "", "the frozen policy: a path, a name under models/, or none; empty: the one named as the task"
+    )
+    contract: str = parameter(
+        "auto", "contract file; auto: the prior's own, or config/contracts/<task>.yaml without one"
+    )
+    learner: bool = parameter(True, "learn online (needs a prior)")
+    recorder: bool = parameter(True, "record every decision and episode to <run_dir>/rollouts.mcap")
+    teleop: str = parameter(
+        "none", "operator's device", choices=("none", "scripted", "keyboard", "gamepad", "spacemouse")
+    )
+    namespace: str = parameter("", "ROS namespace of every node")
+    seed: int = parameter(
+        0, "seeds episodes, noise and learner; training never sees the evaluation's seeds", range=(0, 10**6)
+    )
+    episodes: int = parameter(0, "end after so many episodes; 0: run until stopped", range=(0, 10**6))
+    first_episode: int = parameter(0, "number of the first episode, where a run is gone on with", range=(0, 10**6))
+    run_dir: str = parameter("", "run folder; empty: runs/<date>-<name>")
+    name: str = parameter("", "last part of the run folder's name; empty: the task")
+    provider: str = parameter("auto", "where the decoder runs: auto, cpu or a provider of ONNX Runtime")
+    actor: str = parameter("", "weights file steering starts from; needs learner:=false")
+    target_hz: float = parameter(
+        SteeringParams().target_hz, "rate of published pose targets", unit="Hz", range=(20.0, 1000.0)
+    )
+    learner_config: str = parameter("", "YAML of the learner's hyperparameters; empty: the defaults")
+    demos: str = parameter("", "demonstrations (.hdf5) for the learner's replay; empty: none")
+    region: str = parameter("full", "where the simulation puts the object", choices=("full", "demo"))
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One row of `--show-args`. kind: text, bool, int or float. default: as one writes it."""
+
+    name: str
+    kind: str
+    default: str
+    choices: tuple[str, ...]
+    help: str
+
+
+def _written(value) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+ARGUMENTS = tuple(
+    Argument(
+        f.name,
+        f.type.__name__.replace("str", "text"),
+        _written(f.default),
+        f.metadata["choices"] or (),
+        f.metadata["help"],
+    )
+    for f in dataclasses.fields(Arguments)
+)
+
+
+def parse(pairs: list[str]) -> Arguments:
+    """`name:=value` words to checked arguments. Raises LaunchError naming the nearest name, or what is accepted."""
+    values = {}
+    for pair in pairs:
+        name, separator, text = pair.partition(":=")
+        if not separator:
+            raise LaunchError(f"'{pair}': launch arguments are written name:=value")
+        values[name] = text
+    return typed(values)
+
+
+def typed(values: dict[str, str]) -> Arguments:
+    """Texts by name to checked arguments, as `parse`."""
+    hints = typing.get_type_hints(Arguments)
+    converted = {}
+    for name, text in values.items():
+        if name not in hints:
+            raise LaunchError(f"unknown launch argument '{name}'{nearest(name, hints)}")
+        converted[name] = _convert(name, hints[name], text)
+    try:
+        return build_parameters(Arguments, converted)
+    except ParameterError as error:
+        raise LaunchError(f"launch argument: {error}") from None
+
+
+def _convert(name: str, kind: type, text: str):
+    if kind is str:
+        return text
+    if kind is bool:
+        if text.lower() not in ("true", "false"):
+            raise LaunchError(f"launch argument {name}: expected true or false, got '{text}'")
+        return text.lower() == "true"
+    try:
+        return kind(text)
+    except ValueError:
+        raise LaunchError(f"launch argument {name}: expected {kind.__name__}, got '{text}'") from None
+
+
+def show_arguments() -> str:
+    """The text of `--show-args`: every argument with its type, its default and what it accepts."""
+    lines = ["Arguments (name:=value):"]
+    for a in ARGUMENTS:
+        accepted = f"one of {', '.join(a.choices)}" if a.choices else a.kind
+        default = f"'{a.default}'"
+        lines += [f"  {a.name:<15} {accepted}; default {default}", f"  {'':<15} {a.help}"]
+    return "\n".join(lines)

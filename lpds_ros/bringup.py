@@ -1,0 +1,211 @@
+"""The node table: which process runs with which parameters for which launch arguments. No ROS.
+
+`launch/franka_steer.launch.py` and `lpds launch` both turn what `plan` returns into processes; neither adds anything.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from lpds_ros.arguments import Arguments, LaunchError, typed
+from lpds_ros.config import ConfigError
+from lpds_ros.contract import Contract, load_contract, require_same_contract
+from lpds_ros.prior.bundle import Bundle, load_bundle
+from lpds_ros.resources import resource
+from lpds_ros.steering.params import SteeringParams
+
+SEEDS_PER_RUN = 1_000_000
+SERVED_LATER = ("real", "mock")
+CONTRACT_FILE, LOG_FILE = "contract.yaml", "rollouts.mcap"
+LEARNER_NICE = 10
+LEARNER_RESTARTS = 3
+
+
+@dataclass(frozen=True)
+class Process:
+    """One node to run. parameters: ROS parameters by name (bool, int, float, str), types exact.
+
+    essential: its end is the end of the run. restarts: how often it is started again otherwise.
+    terminal: it reads the keyboard.
+    """
+
+    name: str
+    executable: str
+    parameters: dict
+    essential: bool = True
+    nice: int = 0
+    restarts: int = 0
+    terminal: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the arguments come to. run_dir: absolute, not made yet. namespace: '' or '/name'."""
+
+    arguments: Arguments
+    contract: Contract
+    bundle: Bundle | None
+    run_dir: Path
+    namespace: str
+    processes: tuple[Process, ...]
+
+
+def plan(arguments: Arguments) -> Plan:
+    """Check the arguments against each other and against the files they name, and compute every node's parameters.
+
+    Raises LaunchError, ConfigError or BundleError, each with what to do.
+    """
+    _check(arguments)
+    bundle = _bundle(arguments)
+    contract = _contract(arguments, bundle)
+    run_dir = Path(arguments.run_dir or default_run_dir(arguments.name or arguments.task)).absolute()
+    namespace = "/" + arguments.namespace.strip("/") if arguments.namespace.strip("/") else ""
+    return Plan(arguments, contract, bundle, run_dir, namespace, tuple(_table(arguments, contract, bundle, run_dir)))
+
+
+def processes(values: dict[str, str]) -> list[Process]:
+    """The node table for launch arguments given as texts."""
+    return list(plan(typed(values)).processes)
+
+
+def _check(a: Arguments):
+    if a.robot in SERVED_LATER:
+        raise LaunchError(
+            f"robot:={a.robot} is not in this version, which has the simulation; franka_ros2 and the mock robot "
+            "come with the next ones. Use robot:=sim"
+        )
+    if a.namespace.strip("/") and not re.fullmatch(r"[A-Za-z_]\w*(/[A-Za-z_]\w*)*", a.namespace.strip("/")):
+        raise LaunchError(f"namespace:={a.namespace}: use letters, digits and _, parts separated by /")
+    if not re.fullmatch(r"[\w.-]*", a.name):
+        raise LaunchError(f"name:={a.name}: use letters, digits, '.', '_' and '-'")
+    if a.prior == "none" and a.teleop == "none":
+        raise LaunchError("prior:=none and teleop:=none: nothing would drive the robot; give one of the two")
+    if a.actor and a.learner:
+        raise LaunchError("actor:=… is for steering with fixed weights: add learner:=false, or leave it out to learn")
+    if a.clock == "lockstep" and a.teleop not in ("none", "scripted"):
+        raise LaunchError(f"teleop:={a.teleop} is a person's hand: use clock:=realtime")
+
+
+def _bundle(a: Arguments) -> Bundle | None:
+    if a.prior == "none":
+        return None
+    name = a.prior or a.task
+    if Path(name).is_dir():
+        return load_bundle(Path(name).absolute())
+    try:
+        return load_bundle(resource(f"models/{name}"))
+    except FileNotFoundError:
+        raise LaunchError(
+            f"prior:={name}: no such folder, and none under models/; make one with `lpds prior train` and "
+            "`lpds prior export`, or use prior:=none with teleop:=…"
+        ) from None
+
+
+def _contract(a: Arguments, bundle: Bundle | None) -> Contract:
+    if a.contract == "auto":
+        if bundle is not None:
+            return bundle.contract
+        try:
+            return load_contract(resource(f"config/contracts/{a.task}.yaml"))
+        except FileNotFoundError:
+            raise LaunchError(
+                f"task:={a.task} has no contract under config/contracts/; give contract:=<file>"
+            ) from None
+    contract = load_contract(a.contract)
+    if bundle is not None:
+        require_same_contract(contract, bundle.contract.digest, f"prior {bundle.name}")
+    if contract.task != a.task:
+        raise ConfigError(f"{a.contract}: made for task '{contract.task}', this run asks for task:={a.task}")
+    return contract
+
+
+def default_run_dir(name: str) -> Path:
+    """runs/<date>-<name> under the working directory, with a number after it where that one exists."""
+    base = Path("runs") / f"{datetime.now():%Y%m%d-%H%M%S}-{name}"
+    candidate, number = base, 1
+    while candidate.exists():
+        number += 1
+        candidate = base.with_name(f"{base.name}-{number}")
+    return candidate
+
+
+def seed_base(seed: int) -> int:
+    """Seed of the first training episode: disjoint between runs, and from the evaluation's seeds 0, 1, 2, …"""
+    return SEEDS_PER_RUN * (seed + 1)
+
+
+def _table(a: Arguments, contract: Contract, bundle: Bundle | None, run_dir: Path):
+    """In the order of starting: who listens before who speaks, and steering, which moves the arm, last."""
+    path = str(run_dir / CONTRACT_FILE)
+    burst = SteeringParams(target_hz=a.target_hz).targets_per_period(contract.period_s)
+    prior = str(bundle.path) if bundle else ""
+    first_seed = seed_base(a.seed) + a.first_episode
+    learns = a.learner and bundle is not None
+    yield Process(
+        "sim",
+        "sim",
+        {
+            "contract": path,
+            "task": a.task,
+            "clock": a.clock,
+            "targets_per_period": burst,
+            "seed": first_seed,
+            "region": a.region,
+        },
+    )
+    yield Process("perception", "perception", {"contract": path, "clock": a.clock})
+    if a.recorder:
+        yield Process(
+            "recorder",
+            "recorder",
+            {"contract": path, "path": str(run_dir / LOG_FILE)},
+            False,
+            restarts=LEARNER_RESTARTS,
+        )
+    if learns:
+        yield Process(
+            "learner",
+            "learner",
+            {
+                "bundle": prior,
+                "run_dir": str(run_dir),
+                "config": str(Path(a.learner_config).absolute()) if a.learner_config else "",
+                "demos": str(Path(a.demos).absolute()) if a.demos else "",
+                "seed": a.seed,
+            },
+            essential=False,
+            nice=LEARNER_NICE,
+            restarts=LEARNER_RESTARTS,
+        )
+    if a.teleop != "none":
+        yield Process(
+            "teleop",
+            "teleop",
+            {
+                "device": a.teleop,
+                "contract": path,
+                "task": a.task,
+                "seed": a.seed,
+                "clock": a.clock,
+                "takeover": "hold" if bundle else "always",
+            },
+            terminal=a.teleop == "keyboard",
+        )
+    yield Process(
+        "steering",
+        "steering",
+        {
+            "contract": path,
+            "bundle": prior,
+            "clock": a.clock,
+            "provider": a.provider,
+            "actor": str(Path(a.actor).absolute()) if a.actor else "",
+            "seed": a.seed,
+            "seed_base": first_seed,
+            "target_hz": a.target_hz,
+            "episodes": a.episodes,
+            "learner_gate": learns and a.clock == "lockstep",
+            "listeners": a.recorder + learns,
+        },
+    )

@@ -1,0 +1,31 @@
+"""What the verbs about demonstrations and priors share: finding a contract, reading several files as one set."""
+
+from pathlib import Path
+
+from lpds_ros.config import nearest
+from lpds_ros.contract import Contract, ContractError, contract_directory, load_contract, require_same_contract
+from lpds_ros.data.demos import Demonstration, read_demos
+
+
+def find_contract(name: str | None) -> Contract | None:
+    """The contract at a path, or by name under config/contracts; None for None. Raises ContractError, ConfigError."""
+    if name is None:
+        return None
+    if Path(name).suffix:
+        return load_contract(name)
+    known = {path.stem: path for path in contract_directory().glob("*.yaml")}
+    if name not in known:
+        raise ContractError(f"no contract '{name}' under config/contracts{nearest(name, known)}")
+    return load_contract(known[name])
+
+
+def read_all(paths, contract: Contract | None) -> tuple[list[Demonstration], Contract]:
+    """Every demonstration of several files, in order, all under one contract (the first file's when None is given)."""
+    demos = []
+    for path in paths:
+        file = read_demos(path, contract)
+        if contract is not None:
+            require_same_contract(contract, file.contract.digest, str(path))
+        contract = file.contract
+        demos += file.demonstrations
+    return demos, contract

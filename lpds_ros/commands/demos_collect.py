@@ -1,0 +1,93 @@
+"""`lpds demos collect`: an operator drives, the recorder writes, and the successful episodes become one HDF5 file."""
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from lpds_ros.arguments import LaunchError, parse
+from lpds_ros.bringup import Plan, plan
+from lpds_ros.data.demos import read_demos
+from lpds_ros.data.robomimic import write_demos_hdf5
+from lpds_ros.stack import Outcome, Stack, stop_on_signal
+from lpds_ros.summary import EPISODES_FILE, RunSummary
+from lpds_ros.view import percent
+
+HELP = "record demonstrations: an operator drives the arm, successful episodes become one HDF5 file"
+
+
+def add_arguments(parser):
+    parser.add_argument("--episodes", type=int, default=60, help="episodes to record (default 60)")
+    parser.add_argument("--task", default="lift", help="task (default lift)")
+    parser.add_argument("--out", type=Path, required=True, help="demonstrations file to write (.hdf5)")
+    parser.add_argument("--teleop", default="scripted", help="device: scripted, keyboard, gamepad or spacemouse")
+    parser.add_argument(
+        "--region", default="demo", help="where the simulation puts the object: demo or full (default demo)"
+    )
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("arguments", nargs="*", metavar="name:=value", help="further launch arguments")
+
+
+def run(args) -> int:
+    if args.out.exists():
+        raise LaunchError(f"{args.out} exists: name another file, or move it away")
+    if args.episodes < 1:
+        raise LaunchError("--episodes must be at least 1")
+    console, todo = Console(), plan(parse(launch_words(args)))
+    outcome = collect(todo, console)
+    if outcome.code:
+        for line in (f"{outcome.reason}; its last lines:", *outcome.lines):
+            console.print(line, highlight=False, soft_wrap=True)
+        return outcome.code
+    demos, contract, _ = read_demos(todo.run_dir, todo.contract)
+    write_demos_hdf5(args.out, demos, contract)
+    console.print(
+        f"{len(demos)} demonstrations written to {args.out}; look at them with: lpds demos info {args.out}",
+        soft_wrap=True,
+    )
+    return 0
+
+
+def launch_words(args) -> list[str]:
+    """No prior, an operator, lockstep where no person's hand is waited for."""
+    values = {
+        "prior": "none",
+        "learner": "false",
+        "teleop": args.teleop,
+        "clock": "lockstep" if args.teleop == "scripted" else "realtime",
+        "task": args.task,
+        "region": args.region,
+        "seed": args.seed,
+        "episodes": args.episodes,
+        "name": f"demos-{args.task}",
+    }
+    return [f"{name}:={value}" for name, value in values.items()] + args.arguments
+
+
+def collect(todo: Plan, console: Console) -> Outcome:
+    """Run until all episodes are recorded or the operator's Ctrl-C; what was recorded until then counts."""
+    from lpds_ros.nodes.monitor import Monitor  # imports rclpy, after the command line has been found good
+
+    summary, total = RunSummary(todo.contract.period_s, todo.run_dir / EPISODES_FILE), todo.arguments.episodes
+    columns = (
+        TextColumn("{task.description}"),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[note]}"),
+        TimeRemainingColumn(),
+    )
+    stack = Stack(todo)
+    with stop_on_signal() as stop, Monitor(summary, todo.namespace) as monitor, stack:
+        with Progress(*columns, console=console) as progress:
+            bar = progress.add_task("episodes", total=total, note="")
+
+            def each():
+                monitor.check()
+                progress.update(
+                    bar, completed=len(summary.rows), note=f"{percent(summary.success(summary.rows))} succeeded"
+                )
+                if len(summary.rows) >= total:
+                    stop.set()
+
+            outcome = stack.wait(stop, each=each, report=lambda ended: console.print(str(ended)))
+            each()
+    return outcome

@@ -1,0 +1,107 @@
+"""One demonstration in memory, and what every demonstration must satisfy. numpy only."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from lpds_ros.contract import Contract
+
+MAX_TICKS = 1_000_000
+
+
+class DemoError(ValueError):
+    """A demonstration, or a file of them, that cannot be used; the text says which and why."""
+
+
+@dataclass(frozen=True)
+class Demonstration:
+    """One episode driven by an operator.
+
+    observations: float32 [T, d_o], seen at each tick. actions: float32 [T, d_a], asked for at that tick, contract units
+    in [-1, 1]. rewards: float32 [T]. final_observation: float32 [d_o] after the last action; the last one seen when
+    unknown. Raises DemoError when lengths differ or a number is not finite.
+    """
+
+    observations: np.ndarray
+    actions: np.ndarray
+    rewards: np.ndarray
+    success: bool
+    seed: int = 0
+    operator: str = ""
+    final_observation: np.ndarray | None = None
+
+    def __post_init__(self):
+        for name in ("observations", "actions", "rewards"):
+            object.__setattr__(self, name, np.ascontiguousarray(getattr(self, name), np.float32))
+        last = (
+            self.observations[-1]
+            if self.final_observation is None and len(self.observations)
+            else self.final_observation
+        )
+        object.__setattr__(self, "final_observation", np.ascontiguousarray(last, np.float32))
+        ticks = len(self.rewards)
+        if not 1 <= ticks <= MAX_TICKS or len(self.observations) != ticks or len(self.actions) != ticks:
+            raise DemoError(
+                f"a demonstration has as many observations ({len(self.observations)}) as actions ({len(self.actions)}) "
+                f"and rewards ({ticks}), at least one and at most {MAX_TICKS}"
+            )
+        if self.observations.ndim != 2 or self.actions.ndim != 2 or self.rewards.ndim != 1:
+            raise DemoError("a demonstration needs observations [T, d_o], actions [T, d_a] and rewards [T]")
+        if self.final_observation.shape != self.observations.shape[1:]:
+            raise DemoError(
+                f"final_observation has shape {self.final_observation.shape}, not {self.observations.shape[1:]}"
+            )
+        for name in ("observations", "actions", "rewards", "final_observation"):
+            if not np.isfinite(getattr(self, name)).all():
+                raise DemoError(f"{name} of a demonstration holds a number that is not finite")
+
+    def __len__(self) -> int:
+        return len(self.rewards)
+
+    @property
+    def next_observations(self) -> np.ndarray:
+        """float32 [T, d_o]: what each action led to."""
+        return np.concatenate([self.observations[1:], self.final_observation[None]])
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the numbers: the same demonstration in any file has the same digest."""
+        sha = hashlib.sha256(f"{self.observations.shape} {self.actions.shape} {self.success}".encode())
+        for array in (self.observations, self.actions, self.rewards, self.final_observation):
+            sha.update(array.tobytes())
+        return sha.hexdigest()
+
+
+class DemoFile(NamedTuple):
+    """What a demonstration file holds. digest: see `digest_demos`."""
+
+    demonstrations: list[Demonstration]
+    contract: Contract
+    digest: str
+
+
+def digest_demos(demonstrations) -> str:
+    """SHA-256 over the digests of the demonstrations in order: names a training set whatever file it came from."""
+    return hashlib.sha256("".join(demo.digest for demo in demonstrations).encode()).hexdigest()
+
+
+def check_demo(demo: Demonstration, contract: Contract, where: str):
+    """Raise DemoError unless the widths are the contract's and every action lies in [-1, 1]."""
+    widths = (demo.observations.shape[1], demo.actions.shape[1])
+    if widths != (contract.observation_size, contract.action.size):
+        raise DemoError(
+            f"{where}: observation and action have {widths[0]} and {widths[1]} numbers, "
+            f"contract '{contract.name}' asks for {contract.observation_size} and {contract.action.size}"
+        )
+    if np.abs(demo.actions).max() > 1.0 + 1e-6:
+        raise DemoError(
+            f"{where}: an action of {np.abs(demo.actions).max():.3g} is outside [-1, 1]; scale it as the contract says"
+        )
+
+
+def stacked_observations(observations: np.ndarray, observed: int) -> np.ndarray:
+    """float32 [T, T_o*d_o]: each tick after the T_o - 1 before it; at the start the first tick is repeated."""
+    padded = np.concatenate([np.repeat(observations[:1], observed - 1, axis=0), observations])
+    return np.concatenate([padded[i : i + len(observations)] for i in range(observed)], axis=1)

@@ -1,0 +1,70 @@
+"""Quaternions, xyzw, float64: the few operations poses need here. Numpy only."""
+
+import math
+
+import numpy as np
+
+
+def canonical(q: np.ndarray) -> np.ndarray:
+    """The unit quaternion of the same rotation with w >= 0 (with w = 0: first non-zero component positive).
+
+    Raises ValueError when `q` is not finite or too short to have a direction.
+    """
+    length = math.sqrt(float(q @ q))
+    if not 1e-6 < length < 1e6:
+        raise ValueError(f"a quaternion of length {length} has no direction")
+    q = q / length
+    sign = next(v for v in (q[3], q[0], q[1], q[2]) if v != 0.0)
+    return 0.0 - q if sign < 0.0 else q
+
+
+def multiply(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Hamilton product: rotate by b, then by a."""
+    ax, ay, az, aw = a.tolist()
+    bx, by, bz, bw = b.tolist()
+    return np.array(
+        [
+            aw * bx + ax * bw + ay * bz - az * by,
+            aw * by - ax * bz + ay * bw + az * bx,
+            aw * bz + ax * by - ay * bx + az * bw,
+            aw * bw - ax * bx - ay * by - az * bz,
+        ]
+    )
+
+
+def conjugate(q: np.ndarray) -> np.ndarray:
+    """The inverse rotation of a unit quaternion."""
+    return q * np.array([-1.0, -1.0, -1.0, 1.0])
+
+
+def from_rotation_vector(v: np.ndarray) -> np.ndarray:
+    """Unit quaternion of the rotation vector [3], radians."""
+    angle = math.sqrt(float(v @ v))
+    # sin(x/2)/x by its series near zero, where the quotient loses digits
+    factor = 0.5 - angle * angle / 48.0 if angle < 1e-4 else math.sin(angle / 2.0) / angle
+    return np.array([*(factor * v).tolist(), math.cos(angle / 2.0)])
+
+
+def to_rotation_vector(q: np.ndarray) -> np.ndarray:
+    """Rotation vector [3], radians, of length at most pi, of a unit quaternion."""
+    if q[3] < 0.0:
+        q = -q
+    sine = math.sqrt(float(q[:3] @ q[:3]))
+    factor = 2.0 if sine < 1e-9 else 2.0 * math.atan2(sine, float(q[3])) / sine
+    return factor * q[:3]
+
+
+def angle_between(a: np.ndarray, b: np.ndarray) -> float:
+    """Angle in radians, 0 to pi, between two unit quaternions."""
+    vector = to_rotation_vector(multiply(a, conjugate(b)))
+    return math.sqrt(float(vector @ vector))
+
+
+def slerp(a: np.ndarray, b: np.ndarray, share: float) -> np.ndarray:
+    """The rotation `share` (0 to 1) of the shorter way from a to b. The ends are returned bit for bit."""
+    if share <= 0.0 or np.array_equal(a, b):
+        return a
+    if share >= 1.0:
+        return b
+    turned = multiply(from_rotation_vector(share * to_rotation_vector(multiply(b, conjugate(a)))), a)
+    return turned / math.sqrt(float(turned @ turned))

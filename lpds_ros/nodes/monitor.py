@@ -1,0 +1,98 @@
+"""Listens to a running stack and keeps a RunSummary up to date. Lives inside `lpds demo` and `lpds demos collect`."""
+
+import threading
+
+from lpds_ros.nodes.base import LpdsNode, Spinner  # isort: skip (sets what rclpy reads at its first import)
+import rclpy
+from lpds_msgs.msg import Episode, LearnerStatus, SteeringStatus
+from rclpy.signals import SignalHandlerOptions
+
+from lpds_ros.nodes import qos
+from lpds_ros.nodes.messages import episode_from_msg
+from lpds_ros.records import Mode
+from lpds_ros.summary import LearnerSample, RunSummary, SteeringSample
+
+
+class MonitorNode(LpdsNode):
+    """Subscribes lpds/episode, lpds/steering_status and lpds/learner_status."""
+
+    NAME = "monitor"
+
+    def __init__(self, summary: RunSummary, **options):
+        super().__init__(**options)
+        self.summary, self.lock = summary, threading.Lock()
+        self.create_subscription(Episode, "lpds/episode", self._on_episode, qos.RECORD)
+        self.create_subscription(SteeringStatus, "lpds/steering_status", self._on_steering, qos.CONTROL)
+        self.create_subscription(LearnerStatus, "lpds/learner_status", self._on_learner, qos.CONTROL)
+
+    def _on_episode(self, message: Episode):
+        with self.lock:
+            self.summary.add_episode(episode_from_msg(message))
+
+    def _on_steering(self, message: SteeringStatus):
+        self.summary.steering = steering_sample(message)
+
+    def _on_learner(self, message: LearnerStatus):
+        self.summary.learner = learner_sample(message)
+
+
+def steering_sample(message: SteeringStatus) -> SteeringSample:
+    """The figures of a SteeringStatus that a run is judged by."""
+    return SteeringSample(
+        mode=Mode(message.mode),
+        reason=message.reason,
+        provider=message.provider,
+        weights_version=message.weights_version,
+        weights_rejected=message.weights_rejected,
+        ticks=message.ticks,
+        missed_deadlines=message.missed_deadlines,
+        tick_p50_s=message.tick_p50_s,
+        tick_p99_s=message.tick_p99_s,
+        lateness_p99_s=message.lateness_p99_s,
+        observation_age_p99_s=message.observation_age_p99_s,
+    )
+
+
+def learner_sample(message: LearnerStatus) -> LearnerSample:
+    """The figures of a LearnerStatus, ‖Δ‖² in the reduction that the learner constrains."""
+    return LearnerSample(
+        state=message.state,
+        reason=message.reason,
+        decisions=message.decisions,
+        updates=message.updates,
+        backlog=message.backlog,
+        updates_per_s=message.updates_per_s,
+        weights_version=message.weights_version,
+        alpha=message.alpha,
+        delta_sq=message.delta_sq_sum if message.delta_reduction == "sum" else message.delta_sq_mean,
+        delta_budget=message.delta_budget,
+        delta_reduction=message.delta_reduction,
+    )
+
+
+class Monitor:
+    """A MonitorNode spinning in a thread of this process, in a ROS context of its own. Use as a context manager."""
+
+    def __init__(self, summary: RunSummary, namespace: str = ""):
+        self._context = rclpy.Context()
+        rclpy.init(args=[], context=self._context, signal_handler_options=SignalHandlerOptions.NO)
+        self.node = MonitorNode(summary, context=self._context, namespace=namespace or None)
+        self._spinner = Spinner(self.node)
+
+    @property
+    def lock(self) -> threading.Lock:
+        """Held while an episode is added; hold it to read the rows."""
+        return self.node.lock
+
+    def check(self):
+        """Raise what ended the listening thread, if anything did."""
+        if self._spinner.error is not None:
+            raise self._spinner.error
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._spinner.end()
+        self.node.destroy_node()
+        self._context.try_shutdown()

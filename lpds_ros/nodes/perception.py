@@ -1,0 +1,172 @@
+"""The perception node: robot and object streams in, one time-aligned Observation per control tick out.
+
+lockstep: an observation leaves as soon as every stream and the task's state carry the tick's stamp; said again when the
+simulation says its state again; invalid, naming the stream, when one stays away. realtime: a thread of its own ticks on
+absolute deadlines of the monotonic clock, `lead_s` before steering's, and takes the newest samples.
+"""
+
+import threading
+import time
+from dataclasses import dataclass
+
+from lpds_ros.nodes.base import LpdsNode, main as run_node  # isort: skip (sets what rclpy reads at its first import)
+from geometry_msgs.msg import PoseStamped
+from lpds_msgs.msg import Observation as ObservationMsg
+from lpds_msgs.msg import TaskState
+from rclpy.clock import Clock, ClockType
+from sensor_msgs.msg import JointState
+
+from lpds_ros.contract import ContractError, load_contract
+from lpds_ros.nodes import qos
+from lpds_ros.nodes.messages import observation_to_msg, pose_arrays, stamp_ns
+from lpds_ros.nodes.threads import NodeThread
+from lpds_ros.parameters import parameter
+from lpds_ros.perception.align import Aligner
+from lpds_ros.records import Observation
+from lpds_ros.steering.clock import TickClock
+
+LOOK_S = 0.1
+WARN_S = 5.0
+
+
+@dataclass(frozen=True)
+class Parameters:
+    contract: str = parameter("", "contract file (required)")
+    clock: str = parameter("realtime", "how time passes", choices=("realtime", "lockstep"))
+    lead_s: float = parameter(0.008, "how long before steering's tick an observation is made (realtime)", "s", (0.0, 0.5))
+    missing_s: float = parameter(1.0, "wall time after which a missing stream is said (lockstep)", "s", (0.05, 60.0))
+
+
+class PerceptionNode(LpdsNode):
+    """Subscribes the contract's streams and its task state, publishes lpds/observation."""
+
+    NAME = "perception"
+    Parameters = Parameters
+    _thread: NodeThread | None = None
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        try:
+            self._set_up()
+        except BaseException:
+            self.destroy_node()
+            raise
+
+    def _set_up(self):
+        if not self.params.contract:
+            raise ContractError("parameter contract is empty: -p contract:=config/contracts/<task>.yaml")
+        self.contract = load_contract(self.params.contract)
+        self._digest = self.contract.digest
+        self._lock = threading.Lock()
+        self._aligner = Aligner(self.contract)
+        self._lockstep = self.params.clock == "lockstep"
+        self._pending_ns: int | None = None
+        self._since_s = self._heard_s = time.monotonic()
+        self._last: Observation | None = None
+        self._message: ObservationMsg | None = None
+        self._warned_s = 0.0
+        self._publisher = self.create_publisher(ObservationMsg, "lpds/observation", qos.CONTROL)
+        for name, stream in self.contract.streams.items():
+            if stream.type.endswith("PoseStamped"):
+                self.create_subscription(PoseStamped, stream.topic, self._on_pose(name), qos.ROBOT_STATE)
+            else:
+                self.create_subscription(JointState, stream.topic, self._on_joints(name), qos.ROBOT_STATE)
+        self.create_subscription(TaskState, self.contract.reward.topic, self._on_task, qos.CONTROL)
+        self.clock = TickClock(self.contract.period_ns, -round(self.params.lead_s * 1e9))
+        if self._lockstep:
+            self.create_timer(LOOK_S, self._look, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        else:
+            self._thread = NodeThread(self, self._run, "perception")
+
+    # -- samples --------------------------------------------------------------------------------------------------
+
+    def _on_pose(self, name: str):
+        def push(message: PoseStamped):
+            with self._lock:
+                self._aligner.push_pose(name, stamp_ns(message.header.stamp), *pose_arrays(message.pose))
+            self._emit_if_complete()
+
+        return push
+
+    def _on_joints(self, name: str):
+        def push(message: JointState):
+            stamp = stamp_ns(message.header.stamp)
+            with self._lock:
+                self._aligner.push_joints(name, stamp, message.position, message.velocity, message.effort)
+            self._emit_if_complete()
+
+        return push
+
+    def _on_task(self, message: TaskState):
+        stamp = stamp_ns(message.header.stamp)
+        with self._lock:
+            self._aligner.push_task(stamp, message.reward, message.success)
+        if not self._lockstep:
+            return
+        self._heard_s = time.monotonic()
+        if self._last is not None and self._last.stamp_ns == stamp and self._last.valid:
+            self._publisher.publish(self._message)  # the state was said again: steering may have missed this
+            return
+        if self._pending_ns != stamp:
+            self._pending_ns, self._since_s = stamp, self._heard_s
+        self._emit_if_complete()
+
+    # -- lockstep -------------------------------------------------------------------------------------------------
+
+    def _emit_if_complete(self):
+        if self._pending_ns is not None and self._aligner.complete_at(self._pending_ns):
+            self._emit(self._aligner.observe(self._pending_ns, exact=True))
+
+    def _look(self):
+        """The wall clock's part of lockstep: name what is missing."""
+        now = time.monotonic()
+        if self._pending_ns is not None and now - self._since_s > self.params.missing_s:
+            self._emit(self._aligner.observe(self._pending_ns, exact=True))
+        elif self._pending_ns is None and now - self._heard_s > WARN_S:
+            self._warn(f"nothing on {self.contract.reward.topic} for {now - self._heard_s:.0f} s: is the simulation running?")
+
+    # -- realtime -------------------------------------------------------------------------------------------------
+
+    def _run(self, ending: threading.Event):
+        while not ending.is_set():
+            self.clock.pace()
+            with self._lock:
+                observation = self._aligner.observe(time.time_ns())
+            self._emit(observation)
+            self.clock.done()
+
+    # -- out ------------------------------------------------------------------------------------------------------
+
+    def _emit(self, observation: Observation):
+        self._pending_ns = None
+        self._last, self._message = observation, observation_to_msg(observation, self._digest)
+        self._publisher.publish(self._message)
+        if not observation.valid:
+            self._warn(observation.reason)
+
+    def _warn(self, text: str):
+        now = time.monotonic()
+        if now - self._warned_s >= WARN_S:
+            self._warned_s = now
+            self.get_logger().warning(text)
+
+    def stop(self):
+        """End the thread, say how well it kept time."""
+        if self._thread is not None:
+            self._thread.end()
+            self._thread = None
+            self.get_logger().info(self.clock.summary())
+
+    def destroy_node(self):
+        if self._thread is not None:
+            self.stop()
+        super().destroy_node()
+
+
+def main(args: list[str] | None = None) -> int:
+    """Entry point of the `perception` executable."""
+    return run_node(PerceptionNode, args)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

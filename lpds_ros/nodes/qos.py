@@ -1,0 +1,25 @@
+"""Quality of service of every topic, in one place (reference: franka_ros2's and CRISP's own settings)."""
+
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+
+
+def _profile(depth: int, reliable: bool, latched: bool = False) -> QoSProfile:
+    return QoSProfile(
+        history=HistoryPolicy.KEEP_LAST,
+        depth=depth,
+        reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
+        durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE,
+    )
+
+
+# franka_ros2's convenience topics are best effort, depth 1: a reliable subscriber would receive nothing.
+ROBOT_STATE = _profile(1, reliable=False)
+# Observations, operator commands, task state: each one matters, a backlog does not.
+CONTROL = _profile(10, reliable=True)
+# Decisions and episodes: none may be lost between steering and recorder or learner.
+RECORD = _profile(1000, reliable=True)
+# Weights: a late joiner gets the newest.
+LATCHED = _profile(1, reliable=True, latched=True)
+# Pose targets: CRISP subscribes RELIABLE, keep last 1. In lockstep a whole burst must survive.
+TARGET_REALTIME = _profile(1, reliable=True)
+TARGET_LOCKSTEP = _profile(20, reliable=True)

@@ -1,0 +1,375 @@
+"""The steering node: observations, operator and weights in; pose targets, gripper goals and records out.
+
+A thin shell over steering.core. It holds the only publisher on the target topic: operator and policy are muxed inside.
+"""
+
+import threading
+import uuid
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from lpds_ros.nodes.base import LpdsNode, main as run_node  # isort: skip (sets what rclpy reads at its first import)
+from geometry_msgs.msg import PoseStamped
+from lpds_msgs.msg import Decision as DecisionMsg
+from lpds_msgs.msg import Episode as EpisodeMsg
+from lpds_msgs.msg import LearnerStatus, OperatorCommand, SteeringStatus, SteeringWeights
+from lpds_msgs.msg import Observation as ObservationMsg
+from rclpy.clock import Clock, ClockType
+from std_srvs.srv import Trigger
+
+from lpds_ros.contract import Contract, ContractError, load_contract, require_same_contract
+from lpds_ros.nodes import qos
+from lpds_ros.nodes.messages import (
+    decision_to_msg,
+    episode_to_msg,
+    observation_from_msg,
+    operator_from_msg,
+    pose_stamped_msg,
+    stamp_msg,
+)
+from lpds_ros.nodes.steering_drive import LockstepDriver, RealtimeDriver
+from lpds_ros.nodes.steering_hand import HandClient
+from lpds_ros.nodes.steering_turn import EpisodeTurn
+from lpds_ros.nodes.steering_weights import WeightsInbox
+from lpds_ros.parameters import ParameterError, parameter
+from lpds_ros.prior.bundle import Bundle, load_bundle
+from lpds_ros.prior.session import DecoderSession
+from lpds_ros.records import Mark, Mode, Observation, OperatorInput
+from lpds_ros.robot.gripper import HandCommands
+from lpds_ros.steering.clock import TickClock
+from lpds_ros.steering.core import SteeringCore, SteeringParams
+from lpds_ros.steering.tick import PoseTarget, Tick
+from lpds_ros.weights import unpack_weights
+
+POLL_S = 0.02
+NO_BUNDLE = ("", "none")
+
+
+@dataclass(frozen=True)
+class Parameters:
+    bundle: str = parameter("", "bundle directory of the prior; empty or none: only an operator drives")
+    contract: str = parameter("", "contract file; empty: the bundle's own")
+    clock: str = parameter("realtime", "how time passes", choices=("realtime", "lockstep"))
+    provider: str = parameter("cpu", "where the decoder runs; the one really used is in the status")
+    threads: int = parameter(1, "threads of the decoder", range=(1, 64))
+    actor: str = parameter("", "file of actor weights to start from; empty: the prior")
+    max_radius: float = parameter(12.0, "bound on the norm of the perturbation, whatever weights arrive", range=(1e-6, 1e6))
+    seed: int = parameter(0, "of the noise", range=(0, 2**62))
+    seed_base: int = parameter(0, "seed of episode 0; episode e has seed_base + e", range=(0, 2**62))
+    episodes: int = parameter(0, "episodes to run; 0: endless", range=(0, 2**31))
+    target_hz: float = parameter(100.0, "rate of interpolated pose targets", "Hz", (20.0, 1000.0))
+    targets_topic: str = parameter("target_pose", "topic of the pose targets")
+    gripper: str = parameter("franka_gripper", "namespace of the gripper's actions")
+    homing: bool = parameter(False, "home the gripper at start-up")
+    wait_for_operator: str = parameter(
+        "auto", "lockstep: tick only on the operator's answer; auto: without a bundle", choices=("auto", "always", "never")
+    )
+    auto_reset: bool = parameter(True, "call lpds/reset before each episode")
+    listeners: int = parameter(0, "subscribers of lpds/decision to wait for before an episode", range=(0, 16))
+    learner_gate: bool = parameter(False, "a learner is expected: let it catch up before each episode")
+    learner_backlog_limit: int = parameter(100, "updates it may still owe", range=(0, 1_000_000))
+    learner_patience_s: float = parameter(60.0, "longest wait for the learner", "s", (0.1, 3600.0))
+    status_hz: float = parameter(5.0, "rate of lpds/steering_status", "Hz", (0.1, 100.0))
+
+
+class SteeringNode(LpdsNode):
+    """Publishes target_pose, lpds/decision, lpds/episode, lpds/steering_status; serves lpds/stop and lpds/arm."""
+
+    NAME = "steering"
+    Parameters = Parameters
+    _driver = _inbox = _hand = None  # destroy_node also ends a node that was never finished
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        try:
+            self._set_up()
+        except BaseException:
+            self.destroy_node()
+            raise
+
+    # -- start --------------------------------------------------------------------------------------------------------
+
+    def _set_up(self):
+        p = self.params
+        bundle = None if p.bundle in NO_BUNDLE else load_bundle(p.bundle)
+        self.contract = _contract(p.contract, bundle)
+        decoder = None if bundle is None else DecoderSession(bundle, provider=p.provider, threads=p.threads)
+        self._provider, self._prior_digest = (decoder.provider, bundle.digest) if decoder else ("", "")
+        steering = SteeringParams(target_hz=p.target_hz, max_radius=p.max_radius)
+        self.session = uuid.uuid4().hex
+        self.core = SteeringCore(self.contract, steering, decoder, seed=p.seed, session=self.session)
+        self._lockstep = p.clock == "lockstep"
+        self._lock = threading.Lock()
+        self._operator: OperatorInput | None = None
+        self._begin: tuple[int, int, int] | None = None
+        self._index, self._done = 0, ""
+        self._tick: Tick | None = None
+        self._measured: Observation | None = None
+        self._intruder = ""
+        self._reported_failure = ""
+        self._hand = HandClient(self, p.gripper, HandCommands(), cancel_first=not self._lockstep)
+        self._home_due = p.homing
+        self._inbox = WeightsInbox(self.contract, self._prior_digest, self._install, self.get_logger())
+        self._start_actor()
+        self.clock = TickClock(self.contract.period_ns)
+        self._turn = EpisodeTurn(
+            self,
+            self._on_ready,
+            backlog_limit=p.learner_backlog_limit if p.learner_gate else None,
+            patience_s=p.learner_patience_s,
+            auto_reset=p.auto_reset,
+            listeners=self._missing_listeners,
+        )
+        self._make_interfaces()
+        if self._lockstep:
+            waits = p.wait_for_operator == "always" or (p.wait_for_operator == "auto" and bundle is None)
+            self._driver = LockstepDriver(self, self.clock, waits)
+        else:
+            count = steering.targets_per_period(self.contract.period_s)
+            self._driver = RealtimeDriver(self, self, self.clock, self.contract.observation_size, count)
+            self._driver.start()
+        self._turn.start(p.seed_base)
+
+    def _start_actor(self):
+        if not self.params.actor:
+            return
+        if not self._prior_digest:
+            raise ParameterError("parameter actor needs a bundle: weights perturb a prior")
+        path = Path(self.params.actor)
+        if not path.is_file():
+            raise ParameterError(f"parameter actor: {path} is no file; name one version of the weights")
+        parameters = unpack_weights(path.read_bytes(), contract=self.contract, prior_digest=self._prior_digest)
+        self._install(parameters)
+        self._inbox.version = parameters.version
+
+    def _make_interfaces(self):
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        target_qos = qos.TARGET_LOCKSTEP if self._lockstep else qos.TARGET_REALTIME
+        self._targets = self.create_publisher(PoseStamped, self.params.targets_topic, target_qos)
+        self._decisions = self.create_publisher(DecisionMsg, "lpds/decision", qos.RECORD)
+        self._episodes = self.create_publisher(EpisodeMsg, "lpds/episode", qos.RECORD)
+        self._status = self.create_publisher(SteeringStatus, "lpds/steering_status", qos.CONTROL)
+        self._outbox: deque[Tick] = deque()
+        self._news = self.create_guard_condition(self._empty_outbox)
+        self.create_subscription(ObservationMsg, "lpds/observation", self._on_observation, qos.CONTROL)
+        self.create_subscription(OperatorCommand, "lpds/operator", self._on_operator, qos.CONTROL)
+        self.create_subscription(SteeringWeights, "lpds/weights", self._on_weights, qos.LATCHED)
+        self.create_subscription(LearnerStatus, "lpds/learner_status", self._on_learner, qos.CONTROL)
+        self.create_service(Trigger, "lpds/stop", self._on_stop)
+        self.create_service(Trigger, "lpds/arm", self._on_arm)
+        self.create_timer(POLL_S, self._poll, clock=steady)
+        self.create_timer(1.0 / self.params.status_hz, self._publish_status, clock=steady)
+
+    # -- in -----------------------------------------------------------------------------------------------------------
+
+    def _on_observation(self, message: ObservationMsg):
+        self._driver.on_observation(observation_from_msg(message, self.contract))
+
+    def _on_operator(self, message: OperatorCommand):
+        operator = operator_from_msg(message, self.contract)
+        if operator.stop:
+            self.core.stop("the operator stopped the arm")
+        with self._lock:
+            waiting = self._operator.mark if self._operator is not None else Mark.NONE
+            self._operator = replace(operator, mark=operator.mark or waiting)
+        self._driver.on_operator()
+
+    def _on_weights(self, message: SteeringWeights):
+        self._inbox.on_weights(message)
+
+    def _on_learner(self, message: LearnerStatus):
+        self._inbox.on_status(message)
+        self._turn.on_learner(message.backlog)
+
+    def _install(self, parameters):
+        self.core.install_weights(parameters)
+
+    def _on_stop(self, request, response):
+        self.core.stop("lpds/stop was called")
+        response.success, response.message = True, "stopped; lpds/arm starts the next episode"
+        return response
+
+    def _on_arm(self, request, response):
+        if self.core.latched is None:
+            response.success, response.message = False, "the arm is neither stopped nor in a fault"
+            return response
+        reason = self.core.latched[1]
+        self.core.arm()
+        response.success, response.message = True, f"armed again after: {reason}"
+        if not self.core.running and not self._turn.under_way and not self._done:
+            self._turn.start(self.params.seed_base + self._index)
+        return response
+
+    # -- one tick (called by the driver, in real time on its thread) ----------------------------------------------------
+
+    @property
+    def running(self) -> bool:
+        """Whether an episode runs."""
+        return self.core.running
+
+    @property
+    def episode_due(self) -> bool:
+        """Whether an episode runs or begins with the next tick."""
+        return self.core.running or self._begin is not None
+
+    def answered(self, stamp_ns: int) -> bool:
+        """Whether the operator has answered the observation of this stamp."""
+        return self._operator is not None and self._operator.stamp_ns == stamp_ns
+
+    def control(self, observation: Observation) -> Tick:
+        """Decide this tick."""
+        begin, self._begin = self._begin, None
+        if begin is not None:
+            index, seed, stamp_ns = begin
+            self.core.begin_episode(index, seed, not_before_ns=stamp_ns)
+        with self._lock:
+            operator = self._operator
+            if operator is not None:
+                self._operator = replace(operator, mark=Mark.NONE, stop=False)
+        if self._intruder and observation.valid:
+            observation = replace(observation, valid=False, reason=self._intruder)
+        elif observation.valid:
+            self._measured = observation
+        self._tick = self.core.tick(observation, operator)
+        return self._tick
+
+    def publish(self, targets: tuple[PoseTarget, ...]):
+        """Command."""
+        for target in targets:
+            self._targets.publish(pose_stamped_msg(target.stamp_ns, target.position, target.orientation))
+
+    def aftermath(self, tick: Tick, then: Callable[[], None] | None = None):
+        """Hand out what a tick gave: at once in lockstep, through the executor in real time. then: see HandClient.send."""
+        if self._lockstep:
+            self._hand_out(tick, then)
+        elif tick.decision or tick.episode or tick.gripper or self.core.failure:
+            self._outbox.append(tick)
+            self._news.trigger()
+
+    def complain(self, text: str):
+        """To the log, as an error."""
+        self.get_logger().error(text)
+
+    def _empty_outbox(self):
+        while self._outbox:
+            self._hand_out(self._outbox.popleft(), None)
+
+    def _hand_out(self, tick: Tick, then: Callable[[], None] | None):
+        if tick.decision is not None:
+            self._decisions.publish(decision_to_msg(tick.decision))
+        if self.core.failure and self.core.failure != self._reported_failure:
+            self._reported_failure = self.core.failure
+            self.complain(f"{tick.reason}\n{self.core.failure}")
+        if tick.gripper is not None:
+            self._hand.send(tick.gripper, then or (lambda: None))
+        if tick.episode is not None:
+            self._episodes.publish(episode_to_msg(tick.episode))
+            self._hand.forget()
+            self._next_episode()
+
+    # -- episodes -----------------------------------------------------------------------------------------------------
+
+    def _next_episode(self):
+        self._index += 1
+        if self.params.episodes and self._index >= self.params.episodes:
+            self._done = f"done: {self._index} episodes"
+        elif self.core.latched is None:
+            self._turn.start(self.params.seed_base + self._index)
+
+    def _on_ready(self, seed: int, stamp_ns: int):
+        if self.core.latched is None:  # stopped meanwhile: lpds/arm starts this turn again
+            self._begin = (self._index, seed, stamp_ns)
+            self._driver.retry()
+
+    def _missing_listeners(self) -> str:
+        wanted, there = self.params.listeners, self._decisions.get_subscription_count()
+        return f"waiting for {wanted} subscribers of lpds/decision, {there} are there" if there < wanted else ""
+
+    # -- housekeeping -------------------------------------------------------------------------------------------------
+
+    def _poll(self):
+        self._turn.poll()
+        self._driver.poll()
+        if self._home_due and self._hand.ready:
+            self._home_due = False
+            self._hand.send("homing")
+
+    def _look_for_intruders(self):
+        topic = self._targets.topic_name
+        publishers = self.get_publishers_info_by_topic(topic)
+        mine = (self.get_name(), self.get_namespace())
+        others = [p for p in publishers if (p.node_name, p.node_namespace) != mine]
+        names = [f"{p.node_namespace.rstrip('/')}/{p.node_name}" for p in others] or ["a second steering node"]
+        several = len(publishers) > 1
+        self._intruder = f"another publisher on {topic}: {', '.join(names)}; only steering may command it" if several else ""
+
+    def _publish_status(self):
+        self._look_for_intruders()
+        tick, latched = self._tick, self.core.latched
+        mode, reason = (tick.mode, tick.reason) if tick else (Mode.HOLD, "waiting for the first observation")
+        if latched is not None:
+            mode, reason = latched
+        elif self._done:
+            mode, reason = Mode.HOLD, self._done
+        elif self._intruder:
+            mode, reason = Mode.HOLD, self._intruder
+        message = SteeringStatus(
+            session=self.session,
+            mode=int(mode),
+            reason=reason,
+            provider=self._provider,
+            prior_digest=self._prior_digest,
+            weights_version=self.core.weights_version,
+            weights_rejected=self._inbox.rejected,
+            episode=self.core.episode,
+            episode_tick=self.core.episode_tick,
+            ticks=self.clock.ticks,
+            missed_deadlines=self.clock.missed,
+            tick_p50_s=self.clock.compute_s.percentile(50),
+            tick_p99_s=self.clock.compute_s.percentile(99),
+            lateness_p99_s=self.clock.lateness_s.percentile(99),
+            observation_age_p99_s=self._driver.age_s.percentile(99),
+            delta_sq_mean=tick.delta_sq_mean if tick else 0.0,
+        )
+        message.header.stamp = stamp_msg(tick.stamp_ns if tick else 0)
+        self._status.publish(message)
+
+    def stop(self):
+        """Last words: hold where the arm is, and say how well time was kept."""
+        if self._driver is None:
+            return
+        self._driver.end()
+        if not self._lockstep and self._measured is not None:
+            now_ns = self.get_clock().now().nanoseconds
+            self.publish((PoseTarget(now_ns, self._measured.position, self._measured.orientation),))
+        self.get_logger().info(self.clock.summary())
+
+    def destroy_node(self):
+        """End the threads, take the actions off the graph, then the node."""
+        if self._driver is not None:
+            self._driver.end()
+        if self._inbox is not None:
+            self._inbox.drain()
+        if self._hand is not None:
+            self._hand.destroy()
+        super().destroy_node()
+
+
+def _contract(path: str, bundle: Bundle | None) -> Contract:
+    if not path and bundle is None:
+        raise ContractError("parameters contract and bundle are both empty: -p bundle:=models/<name>, or -p contract:=<file>")
+    contract = load_contract(path) if path else bundle.contract
+    if bundle is not None:
+        require_same_contract(contract, bundle.contract.digest, f"bundle {bundle.name}")
+    return contract
+
+
+def main(args: list[str] | None = None) -> int:
+    """Entry point of the `steering` executable."""
+    return run_node(SteeringNode, args)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

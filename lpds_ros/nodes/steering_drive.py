@@ -1,0 +1,206 @@
+"""The two ways to tick: in lockstep on each observation, in real time on absolute deadlines of the monotonic clock.
+
+A driver gets observations and calls its host (the steering node): control(observation) -> Tick decides, aftermath(tick,
+then) hands records and gripper goals out, publish(targets) commands.
+"""
+
+import gc
+import math
+import sys
+import threading
+import time
+
+import numpy as np
+
+from lpds_ros.nodes.threads import NodeThread
+from lpds_ros.records import Mode, Observation
+from lpds_ros.steering.clock import Ring, TickClock
+from lpds_ros.steering.tick import PoseTarget, Tick
+
+GRIPPER_PATIENCE_S = 2.0
+# Control ticks without a new observation after which the arm holds; before that a late one only costs its tick.
+SILENT_PERIODS = 3
+# A waiting control thread gets the interpreter after this long instead of Python's 5 ms.
+SWITCH_INTERVAL_S = 0.0005
+
+
+class LockstepDriver:
+    """One tick per observation; the burst of targets makes simulated time go on. Runs in the executor alone.
+
+    A repeated observation gets the stored burst again. Between episodes no burst is sent: time waits for the reset.
+    wait_for_operator: tick only when the operator has answered the very observation.
+    """
+
+    def __init__(self, host, clock: TickClock, wait_for_operator: bool):
+        self._host, self._clock, self._wait = host, clock, wait_for_operator
+        self.age_s = Ring()
+        self._observation: Observation | None = None
+        self._burst: tuple[PoseTarget, ...] = ()
+        self._busy_since_s: float | None = None
+        self._awaiting: Observation | None = None
+
+    def on_observation(self, observation: Observation):
+        """Tick, or say the stored burst again."""
+        if self._busy_since_s is not None:
+            return  # the burst waits for the gripper's answer
+        if self._observation is not None and observation.stamp_ns == self._observation.stamp_ns and self._burst:
+            self._host.publish(self._burst)
+            return
+        self._offer(observation)
+
+    def on_operator(self):
+        """The operator said something: perhaps what a tick waits for."""
+        if self._awaiting is not None:
+            self._offer(self._awaiting)
+
+    def retry(self):
+        """An episode may begin: its first observation may have been here before the reset's answer."""
+        if self._observation is not None and self._busy_since_s is None and not self._burst:
+            self._offer(self._observation)
+
+    def poll(self):
+        """Give up waiting for a gripper that does not answer."""
+        if self._busy_since_s is not None and time.monotonic() - self._busy_since_s > GRIPPER_PATIENCE_S:
+            self._host.complain(f"the gripper has not answered for {GRIPPER_PATIENCE_S:.0f} s: going on without it")
+            self._commanded()
+
+    def _offer(self, observation: Observation):
+        if self._wait and self._host.episode_due and not self._host.answered(observation.stamp_ns):
+            self._awaiting = self._observation = observation
+            self._burst = ()
+            return
+        self._awaiting = None
+        self._tick(observation)
+
+    def _tick(self, observation: Observation):
+        start_s = time.monotonic()
+        self._observation, self._burst = observation, ()
+        self._clock.begin()
+        tick = self._host.control(observation)
+        self._clock.done()
+        burst = tick.targets if self._host.running else ()
+        if tick.gripper is None:
+            self._host.aftermath(tick)
+            self._send(burst)
+            self.age_s.add(time.monotonic() - start_s)
+        else:
+            self._busy_since_s, self._after_gripper = time.monotonic(), burst
+            self._host.aftermath(tick, self._commanded)
+
+    def _commanded(self):
+        """The gripper has its goal: now time may go on."""
+        if self._busy_since_s is not None:
+            self._busy_since_s = None
+            self._send(self._after_gripper)
+
+    def _send(self, burst: tuple[PoseTarget, ...]):
+        self._burst = burst
+        self._host.publish(burst)
+
+    def end(self):
+        """Nothing runs on its own here."""
+
+
+class RealtimeDriver:
+    """A tick thread at the contract's rate and a publisher thread that interpolates; the executor only feeds them."""
+
+    def __init__(self, node, host, clock: TickClock, observation_size: int, targets_per_period: int):
+        self._node, self._host, self._clock, self._size = node, host, clock, observation_size
+        self.age_s = Ring()
+        self._news = threading.Condition()
+        self._observation: Observation | None = None
+        self._used_ns = 0
+        self._last_new_s = time.monotonic()
+        self._plan: tuple[int, tuple[PoseTarget, ...]] | None = None
+        self._slice_ns = clock.period_ns // targets_per_period
+        self._threads: list[NodeThread] = []
+
+    def start(self):
+        """Start both threads. What start-up left behind is taken out of the garbage collector's sight: with 300,000
+        objects one collection takes 30 ms.
+        """
+        sys.setswitchinterval(SWITCH_INTERVAL_S)
+        gc.collect()
+        gc.freeze()
+        self._threads = [NodeThread(self._node, self._tick, "tick"), NodeThread(self._node, self._publish, "publish")]
+
+    def on_observation(self, observation: Observation):
+        """Keep the newest."""
+        with self._news:
+            self._observation = observation
+            self._news.notify()
+
+    def on_operator(self):
+        """Read with the next tick."""
+
+    def retry(self):
+        """Read with the next tick."""
+
+    def poll(self):
+        """Nothing waits for the gripper here."""
+
+    def end(self):
+        """Stop ticking and publishing."""
+        for thread in self._threads:
+            thread.end()
+        self._threads = []
+
+    def _tick(self, ending: threading.Event):
+        while not ending.is_set():
+            deadline_ns = self._clock.pace()
+            observation = self._await_new(deadline_ns + self._clock.period_ns // 2)
+            now_s = time.monotonic()
+            if observation is not None:
+                self._last_new_s = now_s
+            elif (now_s - self._last_new_s) * 1e9 < SILENT_PERIODS * self._clock.period_ns:
+                self._clock.miss()  # the last target stays; no row of the chunk runs on an old observation
+                continue
+            else:
+                observation = self._silence(now_s - self._last_new_s)
+            self._clock.resume()
+            tick = self._host.control(observation)
+            moves = self._host.running or tick.mode in (Mode.STOP, Mode.FAULT)
+            # Between episodes nothing is published: a reset arm must not be pulled to where the last episode ended.
+            self._plan = (deadline_ns, tick.targets) if moves and tick.targets else None
+            self._clock.done()
+            if observation.valid:
+                self.age_s.add((time.time_ns() - observation.stamp_ns) / 1e9)
+            self._host.aftermath(tick)
+
+    def _await_new(self, until_ns: int) -> Observation | None:
+        """The newest observation if it has not been used, else the next one that comes in time."""
+        with self._news:
+            while self._observation is None or self._observation.stamp_ns == self._used_ns:
+                left_s = (until_ns - time.monotonic_ns()) / 1e9
+                if left_s <= 0 or not self._news.wait(left_s):
+                    return None
+            self._used_ns = self._observation.stamp_ns
+            return self._observation
+
+    def _silence(self, silent_s: float) -> Observation:
+        return Observation(
+            stamp_ns=time.time_ns(),
+            valid=False,
+            reason=f"no observation (lpds/observation) for {silent_s:.2f} s: is perception running?",
+            data=np.full(self._size, np.nan, np.float32),
+            ages_s={},
+            position=np.full(3, np.nan),
+            orientation=np.full(4, np.nan),
+            joints=np.full(7, np.nan),
+            gripper_width=math.nan,
+        )
+
+    def _publish(self, ending: threading.Event):
+        clock = TickClock(self._slice_ns)
+        while not ending.is_set():
+            clock.pace()
+            plan = self._plan
+            if plan is not None:
+                start_ns, targets = plan
+                index = min(max(0, (time.monotonic_ns() - start_ns) // self._slice_ns), len(targets) - 1)
+                target = targets[index]
+                self._host.publish((PoseTarget(time.time_ns(), target.position, target.orientation),))
+
+
+Driver = LockstepDriver | RealtimeDriver
+__all__ = ["Driver", "LockstepDriver", "RealtimeDriver", "Tick"]

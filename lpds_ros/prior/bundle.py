@@ -1,0 +1,207 @@
+"""The bundle: a folder with everything that must travel with a frozen decoder, and the digests that prove it is whole.
+
+`bundle.yaml` names each file with its SHA-256 and size, and carries a digest of itself (`manifest_digest`), so that one
+flipped byte anywhere is refused. No torch here: steering and learner load bundles too.
+"""
+
+import dataclasses
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from lpds_ros.config import ConfigError, build, read_yaml
+from lpds_ros.contract import Contract
+
+SCHEMA = 1
+MANIFEST = "bundle.yaml"
+DECODER, WEIGHTS, GOLDEN = "decoder.onnx", "decoder.safetensors", "golden.npz"
+MAX_FILE_BYTES = 1 << 32
+PARITY = 1e-4  # largest difference in action units between what a bundle promises and what a session computes
+FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+
+
+class BundleError(ConfigError):
+    """A bundle that is incomplete, altered or not reproduced here; the text names the file and what differs."""
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class SamplerInfo:
+    """The deterministic sampler inside the decoder's graph. time_steps: training steps visited, empty for a flow."""
+
+    name: Literal["ddim", "euler", "midpoint"]
+    steps: int
+    train_steps: int | None = None
+    prediction: str | None = None
+    time_steps: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class TrainingInfo:
+    """What the decoder was trained on, and how. config: the PriorConfig as JSON."""
+
+    demos_digest: str
+    demos: int
+    ticks: int
+    updates: int
+    seed: int
+    held_out_loss: float | None
+    config: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """bundle.yaml. state_*: normalisation of the stacked observation [T_o*d_o]; action_*: bounds of each row [d_a]."""
+
+    schema: int
+    name: str
+    kind: Literal["diffusion", "flow"]
+    licence: str
+    sampler: SamplerInfo
+    opset: int
+    versions: dict[str, str]
+    training: TrainingInfo
+    state_shift: tuple[float, ...]
+    state_scale: tuple[float, ...]
+    action_low: tuple[float, ...]
+    action_high: tuple[float, ...]
+    contract_digest: str
+    files: dict[str, FileEntry]
+    contract: Contract
+    manifest_digest: str = ""
+
+    def own_digest(self) -> str:
+        """SHA-256 over the canonical JSON of everything but `manifest_digest`."""
+        tree = dataclasses.asdict(self)
+        del tree["manifest_digest"]
+        return hashlib.sha256(json.dumps(tree, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+    def bundle_digest(self) -> str:
+        """SHA-256 over the sorted (file, sha256) table."""
+        table = "".join(f"{name} {entry.sha256}\n" for name, entry in sorted(self.files.items()))
+        return hashlib.sha256(table.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified bundle. digest: the prior's identity in weights, decisions and status. Arrays are float32."""
+
+    path: Path
+    name: str
+    digest: str
+    contract: Contract
+    kind: str
+    sampler: SamplerInfo
+    decoder_onnx: Path
+    state_shift: np.ndarray
+    state_scale: np.ndarray
+    action_low: np.ndarray
+    action_high: np.ndarray
+    info: Manifest
+
+    def read(self, name: str) -> bytes:
+        """The bytes of one of its files, verified again: what is used is what was checked. Raises BundleError."""
+        return _verified(self.path, name, self.info.files[name])
+
+    def golden(self) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """(observation [B, T_o*d_o], noise [B, T_p, d_a], action [B, T_p, d_a]) of the export. Raises BundleError."""
+        self.read(GOLDEN)
+        try:
+            with np.load(self.path / GOLDEN, allow_pickle=False) as arrays:
+                sizes = sorted(int(name.removeprefix("action_")) for name in arrays.files if name.startswith("action_"))
+                cases = [tuple(arrays[f"{part}_{n}"] for part in ("observation", "noise", "action")) for n in sizes]
+        except (OSError, ValueError, KeyError) as error:
+            raise BundleError(f"{self.path / GOLDEN}: not readable: {error}") from None
+        for case in cases:
+            shapes = ((len(case[2]), self.contract.state_size), *[(len(case[2]), *self.contract.noise_shape)] * 2)
+            if tuple(a.shape for a in case) != shapes or any(a.dtype != np.float32 for a in case):
+                raise BundleError(
+                    f"{self.path / GOLDEN}: arrays {[a.shape for a in case]} do not fit the contract: {shapes}"
+                )
+        if not cases:
+            raise BundleError(f"{self.path / GOLDEN}: holds no recorded case")
+        return cases
+
+
+def load_bundle(path) -> Bundle:
+    """Read and verify a bundle folder: every file's size and SHA-256, the contract's digest, the manifest's own.
+
+    Raises BundleError naming the file and both digests, ConfigError for a malformed bundle.yaml.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        raise BundleError(f"{path}: no such bundle folder; make one with `lpds prior export`")
+    where = path / MANIFEST
+    if not where.is_file():
+        raise BundleError(f"{path}: no {MANIFEST}: not a bundle, or an export that did not finish")
+    manifest = build(Manifest, read_yaml(where), where)
+    if manifest.schema != SCHEMA:
+        raise BundleError(f"{where}: schema {manifest.schema} is not known to this version ({SCHEMA})")
+    _same(where, "contract", manifest.contract.digest, manifest.contract_digest)
+    for name, entry in manifest.files.items():
+        _verified(path, name, entry)
+    for name in (DECODER, WEIGHTS, GOLDEN):
+        if name not in manifest.files:
+            raise BundleError(f"{where}: files lists no {name}")
+    _same(where, "manifest", manifest.own_digest(), manifest.manifest_digest)
+    contract = manifest.contract
+    arrays = {}
+    for name, size in (
+        ("state_shift", contract.state_size),
+        ("state_scale", contract.state_size),
+        ("action_low", contract.action.size),
+        ("action_high", contract.action.size),
+    ):
+        arrays[name] = np.asarray(getattr(manifest, name), np.float32)
+        if arrays[name].shape != (size,):
+            raise BundleError(f"{where}: {name} has {arrays[name].size} numbers, the contract asks for {size}")
+        arrays[name].flags.writeable = False
+    return Bundle(
+        path=path,
+        name=manifest.name,
+        digest=manifest.bundle_digest(),
+        contract=contract,
+        kind=manifest.kind,
+        sampler=manifest.sampler,
+        decoder_onnx=path / DECODER,
+        info=manifest,
+        **arrays,
+    )
+
+
+def _verified(folder: Path, name: str, entry: FileEntry) -> bytes:
+    if not FILE_NAME.fullmatch(name):
+        raise BundleError(
+            f"{folder / MANIFEST}: {name!r} is no plain file name; a bundle names files in its own folder only"
+        )
+    file = folder / name
+    if not file.is_file():
+        raise BundleError(
+            f"{file}: missing; {MANIFEST} lists it with sha256 {entry.sha256[:12]}: copy the whole folder again"
+        )
+    size = file.stat().st_size
+    if size != entry.bytes or size > MAX_FILE_BYTES:
+        raise BundleError(f"{file}: {size} bytes, {MANIFEST} says {entry.bytes}: truncated or altered, copy it again")
+    content = file.read_bytes()
+    found = hashlib.sha256(content).hexdigest()
+    if found != entry.sha256:
+        raise BundleError(f"{file}: sha256 {found}, {MANIFEST} says {entry.sha256}: altered, copy it again")
+    return content
+
+
+def _same(where, what, found, recorded):
+    if found != recorded:
+        raise BundleError(
+            f"{where}: its {what} has digest {found}, recorded {recorded or 'nothing'}: it was edited by hand; "
+            "export the bundle again"
+        )

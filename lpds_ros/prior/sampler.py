@@ -1,0 +1,126 @@
+"""Noise to action: the training targets of diffusion and flow, and the deterministic samplers that invert them.
+
+Diffusion: squared-cosine schedule (Nichol and Dhariwal 2021), DDIM with eta = 0 (Song et al. 2021). The time steps
+visited start at the LAST one trained ("trailing" spacing, Lin et al. 2024): the first evaluation is fed pure noise and
+must have been trained on it. "Leading" spacing, common in public recipes, starts earlier.
+Flow: straight paths x = (1 - t) noise + t action.
+"""
+
+import math
+
+import numpy as np
+import torch
+from torch import nn
+
+from lpds_ros.prior.config import PriorConfig
+from lpds_ros.prior.dataset import Normaliser
+from lpds_ros.prior.network import Denoiser
+
+
+def signal_levels(train_steps: int) -> np.ndarray:
+    """float64 [train_steps]: the share of signal power left at each training step, alpha-bar, squared-cosine."""
+    cosine = np.cos((np.arange(train_steps + 1) / train_steps + 0.008) / 1.008 * math.pi / 2) ** 2
+    return np.cumprod(1.0 - np.minimum(1.0 - cosine[1:] / cosine[:-1], 0.999))
+
+
+def time_steps(train_steps: int, steps: int) -> np.ndarray:
+    """int [steps], falling: the training steps DDIM visits. The first is always train_steps - 1."""
+    visited = np.round(np.arange(train_steps, 0, -train_steps / steps))[:steps].astype(int) - 1
+    if visited[0] != train_steps - 1 or len(np.unique(visited)) != steps or visited[-1] < 0:
+        raise AssertionError(f"DDIM time steps {visited} must fall from {train_steps - 1} and differ")
+    return visited
+
+
+def ddim_coefficients(train_steps: int, steps: int, prediction: str) -> np.ndarray:
+    """float64 [steps, 4]: clean = clip(c0 x + c1 out); x' = c2 x + c3 clean. The last step lands on `clean` itself."""
+    levels, visited = signal_levels(train_steps), time_steps(train_steps, steps)
+    now, after = levels[visited], np.append(levels[visited[1:]], 1.0)
+    if prediction == "noise":
+        c0, c1 = 1.0 / np.sqrt(now), -np.sqrt(1.0 - now) / np.sqrt(now)
+    else:
+        c0, c1 = np.zeros_like(now), np.ones_like(now)
+    c2 = np.sqrt(1.0 - after) / np.sqrt(1.0 - now)
+    return np.stack([c0, c1, c2, np.sqrt(after) - c2 * np.sqrt(now)], axis=1)
+
+
+def network_times(config: PriorConfig) -> np.ndarray:
+    """float64 [evaluations]: the time, in [0, 1], the network is told at each evaluation of the sampler."""
+    if config.kind == "diffusion":
+        return time_steps(config.train_steps, config.steps) / config.train_steps
+    return (
+        np.arange(config.steps) / config.steps
+    )  # Euler: start of each interval; midpoint: start and middle of half as many
+
+
+class Decoder(nn.Module):
+    """The frozen policy: observation [B, T_o*d_o], noise [B, T_p, d_a] -> action [B, T_p, d_a], contract units.
+
+    Normalisation, the sampler unrolled over its K evaluations, and the bounds of the training actions, in one graph
+    without control flow. What time adds to the first layer is a constant here; the state's part is computed once a
+    chunk.
+    """
+
+    def __init__(self, network: Denoiser, normaliser: Normaliser, config: PriorConfig, noise_shape: tuple[int, int]):
+        super().__init__()
+        self.network, self.noise_shape = network, tuple(noise_shape)
+        self.kind, self.solver, self.steps = config.kind, config.solver, config.steps
+        for name in ("state_shift", "state_scale", "action_shift", "action_scale", "action_low", "action_high"):
+            self.register_buffer(name, torch.from_numpy(getattr(normaliser, name)))
+        with torch.no_grad():
+            bias = network.time_bias(torch.tensor(network_times(config), dtype=torch.float32))
+        self.register_buffer("time_bias", bias)
+        if self.kind == "diffusion":
+            self.coefficients = ddim_coefficients(config.train_steps, config.steps, config.prediction).tolist()
+
+    def forward(self, observation, noise):
+        state = self.network.from_state((observation - self.state_shift) / self.state_scale)
+        integrate = self._ddim if self.kind == "diffusion" else self._flow
+        x = integrate(noise.flatten(1), state).unflatten(1, self.noise_shape)
+        return torch.clamp(x * self.action_scale + self.action_shift, self.action_low, self.action_high)
+
+    def _evaluate(self, x, state, k):
+        return self.network.trunk(x, state + self.time_bias[k])
+
+    def _ddim(self, x, state):
+        for k, (c0, c1, c2, c3) in enumerate(self.coefficients):
+            out = self._evaluate(x, state, k)
+            clean = torch.clamp(c1 * out if c0 == 0.0 else c0 * x + c1 * out, -1.0, 1.0)
+            x = clean if k == self.steps - 1 else c2 * x + c3 * clean
+        return x
+
+    def _flow(self, x, state):
+        step = 1.0 / self.steps
+        if self.solver == "euler":
+            for k in range(self.steps):
+                x = x + step * self._evaluate(x, state, k)
+        else:
+            for k in range(0, self.steps, 2):
+                middle = x + step * self._evaluate(x, state, k)
+                x = x + 2.0 * step * self._evaluate(middle, state, k + 1)
+        return torch.clamp(x, -1.0, 1.0)
+
+
+class Objective:
+    """What the network is trained to predict, for both kinds."""
+
+    def __init__(self, config: PriorConfig):
+        self.config = config
+        if config.kind == "diffusion":
+            self.levels = torch.tensor(signal_levels(config.train_steps), dtype=torch.float32)
+
+    def sample_times(self, count: int, generator: torch.Generator) -> torch.Tensor:
+        """float32 [count] in [0, 1): uniform over the training steps, or over the flow's time."""
+        uniform = torch.rand(count, generator=generator)
+        if self.config.kind == "flow":
+            return uniform
+        return torch.floor(uniform * self.config.train_steps) / self.config.train_steps
+
+    def loss(self, network: Denoiser, state, action, noise, time) -> torch.Tensor:
+        """Mean squared error; state [B, ds], action and noise [B, T_p*d_a], time [B], all normalised."""
+        if self.config.kind == "flow":
+            mixed, target = noise + time[:, None] * (action - noise), action - noise
+        else:
+            level = self.levels[torch.round(time * self.config.train_steps).long()][:, None]
+            mixed = level.sqrt() * action + (1.0 - level).sqrt() * noise
+            target = noise if self.config.prediction == "noise" else action
+        return nn.functional.mse_loss(network(mixed, state, time), target)

@@ -1,0 +1,270 @@
+"""The simulated robot cell: what the sim node wraps and what learning without ROS runs on.
+
+    world = World("lift", control_period_ns=50_000_000)
+    world.reset(seed=3)
+    world.set_target(position, orientation); world.advance(50); state = world.state()
+"""
+
+from dataclasses import dataclass
+
+import mujoco
+import numpy as np
+
+from lpds_ros.sim import arm
+from lpds_ros.sim.hand import GripperStatus, Hand
+from lpds_ros.sim.impedance import ARM, ImpedanceGains, ImpedanceLaw
+from lpds_ros.sim.scene import OBJECT_BODY, OBJECT_GEOM, OBJECT_JOINT, build_model
+from lpds_ros.sim.tasks import ObjectState, Task, load_scene, load_task
+
+NS_PER_MS = 1_000_000
+FIRST_STAMP_NS = 1_000_000_000
+HAND_DOWN = (1.0, 0.0, 0.0, 0.0)  # xyzw: the hand's z axis points at the table, the fingers open along y
+MODE_MOVE, MODE_REFLEX = 2, 4  # franka_msgs/FrankaRobotState
+
+
+class SimulationError(ValueError):
+    """The physics left the finite numbers, or was asked for something it cannot do."""
+
+
+@dataclass(frozen=True)
+class WorldState:
+    """One instant. q, dq [7] rad, rad/s; tau [7] Nm with gravity (tau_J); q_d [7]: equals q under torque control.
+
+    position [3] m and orientation [4] xyzw: tool centre point, base frame; target_*: where the impedance law pulls it.
+    finger_positions [2] m. object_*: the cube. wrench [6] N, Nm: external, base frame, estimated from joint torques.
+    """
+
+    stamp_ns: int
+    q: np.ndarray
+    dq: np.ndarray
+    tau: np.ndarray
+    q_d: np.ndarray
+    position: np.ndarray
+    orientation: np.ndarray
+    target_position: np.ndarray
+    target_orientation: np.ndarray
+    finger_positions: np.ndarray
+    object_position: np.ndarray
+    object_orientation: np.ndarray
+    wrench: np.ndarray
+    robot_mode: int
+
+
+class World:
+    """A task's cell under the 1 kHz impedance law. Deterministic: the same calls after `reset(seed)` give equal bits.
+
+    Simulated time starts at one second and never goes back: `reset` moves it on by one control period.
+    Raises TaskError for an unknown task or region.
+    """
+
+    def __init__(self, task: str | Task, *, control_period_ns: int, gains: ImpedanceGains = ImpedanceGains()):
+        self.task = load_task(task) if isinstance(task, str) else task
+        self.control_period_ns = int(control_period_ns)
+        self.model = build_model(load_scene(), self.task)
+        self.data = mujoco.MjData(self.model)
+        self._site = self.model.site(arm.TCP_SITE).id
+        self._law = ImpedanceLaw(self.model, self.data, self._site, gains)
+        self._hand = Hand(self.model, self.data)
+        self._object = self.model.body(OBJECT_BODY).id
+        self._object_geom = self.model.geom(OBJECT_GEOM).id
+        self._fingers = tuple(self.model.geom(name).id for name in arm.FINGER_GEOMS)
+        self._object_q = int(self.model.joint(OBJECT_JOINT).qposadr[0])
+        self._object_v = int(self.model.joint(OBJECT_JOINT).dofadr[0])
+        self._time_ns = self._origin_ns = FIRST_STAMP_NS - self.control_period_ns
+        self._collision_limits: np.ndarray | None = None
+        self._posture = self._solve_arm(np.array(self.task.start.position_m), np.array(arm.Q_READY_RAD))
+        self.reset(0)
+
+    # -- time ---------------------------------------------------------------------------------------------------
+
+    @property
+    def time_ns(self) -> int:
+        """Simulated time, nanoseconds."""
+        return self._time_ns
+
+    def advance(self, ms: int):
+        """Run `ms` milliseconds of physics and control."""
+        self._run(ms)
+        self._time_ns += ms * NS_PER_MS
+
+    def advance_to(self, stamp_ns: int):
+        """Run until `stamp_ns` (no effect if that is past); fractions of a millisecond carry over and never add up."""
+        if stamp_ns <= self._time_ns:
+            return
+        done = round((self._time_ns - self._origin_ns) / NS_PER_MS)
+        self._run(round((stamp_ns - self._origin_ns) / NS_PER_MS) - done)
+        self._time_ns = int(stamp_ns)
+
+    def _run(self, ms):
+        model, data, law, hand = self.model, self.data, self._law.update, self._hand.update
+        before, after = mujoco.mj_step1, mujoco.mj_step2
+        for _ in range(ms):
+            law()
+            hand()
+            after(model, data)
+            before(model, data)  # so that kinematics and bias belong to the state everyone sees next
+            if self._collision_limits is not None and (np.abs(self._wrench()) > self._collision_limits).any():
+                self.reflex()
+
+    # -- start --------------------------------------------------------------------------------------------------
+
+    def reset(self, seed: int, region: str = "full"):
+        """Start an episode: arm and object where the seed puts them, hand open, target at the measured pose."""
+        tool, centre, yaw = self.task.sample(seed, region)
+        mujoco.mj_resetData(self.model, self.data)
+        fingers = [arm.MAX_WIDTH_M / 2] * 2
+        self.data.qpos[: ARM + 2] = [*self._solve_arm(tool, self._posture), *fingers]
+        start = self._object_q
+        self.data.qpos[start : start + 7] = [*centre, np.cos(yaw / 2), 0.0, 0.0, np.sin(yaw / 2)]
+        mujoco.mj_step1(self.model, self.data)
+        self._law.reset(self._posture)
+        self._hand.reset()
+        self.robot_mode = MODE_MOVE
+        self._succeeded = False
+        self._time_ns += self.control_period_ns
+        self._origin_ns = self._time_ns
+
+    def _solve_arm(self, position, start) -> np.ndarray:
+        """Joint angles with the hand pointing down at `position` (damped least squares from `start`)."""
+        model, data = self.model, mujoco.MjData(self.model)
+        data.qpos[:ARM] = start
+        jacobian = np.zeros((6, model.nv))
+        measured, error = np.zeros(4), np.zeros(6)
+        for _ in range(200):
+            mujoco.mj_kinematics(model, data)
+            mujoco.mj_comPos(model, data)
+            mujoco.mju_mat2Quat(measured, data.site_xmat[self._site])
+            error[:3] = position - data.site_xpos[self._site]
+            error[3:] = _rotation_error(measured)
+            if np.abs(error).max() < 1e-9:
+                return data.qpos[:ARM].copy()
+            mujoco.mj_jacSite(model, data, jacobian[:3], jacobian[3:], self._site)
+            j = jacobian[:, :ARM]
+            data.qpos[:ARM] += j.T @ np.linalg.solve(j @ j.T + 1e-6 * np.eye(6), error)
+            data.qpos[:ARM] = np.clip(data.qpos[:ARM], arm.Q_MIN_RAD, arm.Q_MAX_RAD)
+        raise SimulationError(f"task {self.task.name}: the arm cannot reach {np.round(position, 3)} hand down")
+
+    # -- commands -----------------------------------------------------------------------------------------------
+
+    def set_target(self, position, orientation):
+        """Pose target of the impedance law: [3] m, [4] xyzw. Not obeyed in REFLEX. Raises ValueError if not finite."""
+        if self.robot_mode == MODE_MOVE:
+            self._law.set_target(position, orientation)
+
+    def set_posture(self, q):
+        """Joint angles [7] where the null space rests (target_joint). Raises ValueError unless seven finite numbers."""
+        q = np.asarray(q, np.float64)
+        if q.shape != (ARM,) or not np.isfinite(q).all():
+            raise ValueError("posture: expected seven finite joint angles")
+        if self.robot_mode == MODE_MOVE:
+            self._law.posture[:] = q
+
+    def move(self, width_m: float, speed_mps: float) -> int:
+        """Gripper Move; see Hand.move."""
+        return self._hand.move(width_m, speed_mps)
+
+    def grasp(self, width_m: float, speed_mps: float, force_n: float, eps_inner: float, eps_outer: float) -> int:
+        """Gripper Grasp; see Hand.grasp."""
+        return self._hand.grasp(width_m, speed_mps, force_n, eps_inner, eps_outer)
+
+    def stop(self):
+        """Gripper stop; see Hand.stop."""
+        self._hand.stop()
+
+    @property
+    def gripper_status(self) -> GripperStatus:
+        """State of the newest gripper goal."""
+        return self._hand.status
+
+    @property
+    def gripper_goal_id(self) -> int:
+        """Number of the newest gripper goal; 0 before the first, never used twice."""
+        return self._hand.goal_id
+
+    def set_collision_limits(self, limits):
+        """External wrench [6] (N, Nm, base frame) that trips a reflex. Raises ValueError unless all are positive."""
+        limits = np.array(limits, np.float64)
+        if limits.shape != (6,) or not (np.isfinite(limits).all() and (limits > 0).all()):
+            raise ValueError("collision limits: expected six finite numbers above 0")
+        self._collision_limits = limits
+
+    def reflex(self):
+        """Trip the arm as a collision would: it stops where it is and ignores targets until `recover`."""
+        if self.robot_mode == MODE_REFLEX:
+            return
+        self._law.reset()
+        self.robot_mode = MODE_REFLEX
+
+    def recover(self):
+        """Error recovery: obey targets again, starting from the measured pose."""
+        self._law.reset()
+        self.robot_mode = MODE_MOVE
+
+    # -- what there is to see -----------------------------------------------------------------------------------
+
+    @property
+    def width_m(self) -> float:
+        """Gripper width."""
+        return self._hand.width_m
+
+    def state(self) -> WorldState:
+        """Copy of the present state. Raises SimulationError when a number is not finite."""
+        data = self.data
+        if not np.isfinite(data.qpos).all():
+            raise SimulationError("the simulation became unstable (non-finite state): check the masses under sim/")
+        position, orientation = self._law.measured()
+        target_position, target_orientation = self._law.filtered
+        q = data.qpos[:ARM].copy()
+        w, x, y, z = data.xquat[self._object]
+        return WorldState(
+            stamp_ns=self._time_ns,
+            q=q,
+            dq=data.qvel[:ARM].copy(),
+            tau=data.ctrl[:ARM].copy(),
+            q_d=q,
+            position=np.array(position),
+            orientation=_canonical(orientation),
+            target_position=np.array(target_position),
+            target_orientation=_canonical(target_orientation),
+            finger_positions=data.qpos[ARM : ARM + 2].copy(),
+            object_position=data.xpos[self._object].copy(),
+            object_orientation=_canonical((x, y, z, w)),
+            wrench=self._wrench(),
+            robot_mode=self.robot_mode,
+        )
+
+    def _wrench(self) -> np.ndarray:
+        jacobian = np.zeros((6, self.model.nv))
+        mujoco.mj_jacSite(self.model, self.data, jacobian[:3], jacobian[3:], self._site)
+        j = jacobian[:, :ARM]
+        return np.linalg.solve(j @ j.T + 1e-6 * np.eye(6), j @ self.data.qfrc_constraint[:ARM])
+
+    def object_state(self) -> ObjectState:
+        """What the task judges."""
+        pairs = self.data.contact.geom
+        with_object = pairs[(pairs == self._object_geom).any(axis=1)] if len(pairs) else pairs
+        touching = set(with_object.ravel().tolist()).intersection(self._fingers)
+        speed = float(np.linalg.norm(self.data.qvel[self._object_v : self._object_v + 3]))
+        position = tuple(self.data.xpos[self._object].tolist())
+        return ObjectState(position, speed, len(touching) == 2, bool(touching))
+
+    def task_result(self) -> tuple[float, bool]:
+        """Reward since the last call (1 on the first success, else 0) and whether the task has succeeded."""
+        reward = 0.0
+        if not self._succeeded and self.task.succeeded(self.object_state()):
+            self._succeeded, reward = True, 1.0
+        return reward, self._succeeded
+
+
+def _canonical(orientation) -> np.ndarray:
+    q = np.array(orientation, np.float64)
+    return -q if q[3] < 0.0 else q
+
+
+def _rotation_error(measured_wxyz) -> np.ndarray:
+    """Rotation vector from the measured orientation to hand down."""
+    inverse, product, error = np.zeros(4), np.zeros(4), np.zeros(3)
+    mujoco.mju_negQuat(inverse, measured_wxyz)
+    mujoco.mju_mulQuat(product, np.array([HAND_DOWN[3], *HAND_DOWN[:3]]), inverse)
+    mujoco.mju_quat2Vel(error, product, 1.0)
+    return error

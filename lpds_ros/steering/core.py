@@ -1,0 +1,281 @@
+"""The steering core: one control tick at a time, without ROS. Observation in; pose targets, events and records out.
+
+A tick first closes the books of the tick before it (the observation carries its reward), may end the decision and the
+episode, and then decides who drives: the operator, the policy's chunk, or nobody (the target is held). Operator and policy
+drive the very same target, so neither a takeover nor a release makes a jump.
+"""
+
+import traceback
+from collections import deque
+from dataclasses import replace
+
+import numpy as np
+
+from lpds_ros.contract import Contract
+from lpds_ros.records import Decision, Episode, Mark, Mode, Observation, OperatorInput, Source
+from lpds_ros.robot.gripper import GripperLogic
+from lpds_ros.steering.accounts import Accounts, OpenDecision
+from lpds_ros.steering.ladder import Ladder
+from lpds_ros.steering.params import SteeringParams
+from lpds_ros.steering.safety import UnsafeAction
+from lpds_ros.steering.schedule import Chunk, ChunkError, Chunker, NoiseStream
+from lpds_ros.steering.target import Target
+from lpds_ros.steering.tick import PoseTarget, Tick
+from lpds_ros.weights import ActorParameters
+
+__all__ = ["PoseTarget", "SteeringCore", "SteeringParams", "Tick"]
+
+
+class SteeringCore:
+    """See the module's docstring. decoder: a DecoderSession, or None when only an operator drives.
+
+    `tick` and `begin_episode` belong to one thread; `install_weights`, `stop` and `arm` may be called from any.
+    `failure` is the traceback of an unexpected error (mode FAULT), for the log.
+    """
+
+    def __init__(self, contract: Contract, params: SteeringParams, decoder, *, seed: int, session: str):
+        self._contract, self._params, self._seed = contract, params, seed
+        bundle = getattr(decoder, "bundle", None)
+        self._chunker = Chunker(contract, decoder, params.max_radius)
+        self._accounts = Accounts(contract, session, bundle.digest if bundle else "")
+        self._ladder = Ladder(params.resume_after)
+        self._target = Target(contract, params)
+        self._gripper = GripperLogic(params.gripper_threshold, params.gripper_dwell_s)
+        self._stack: deque[np.ndarray] = deque(maxlen=contract.horizons.observed)
+        self._open: OpenDecision | None = None
+        self._chunk: Chunk | None = None
+        self._noise: NoiseStream | None = None
+        self._not_before_ns = self._last_ns = 0
+        self._relieved = False
+        self.failure = ""
+
+    @property
+    def weights_version(self) -> int:
+        """Version of the weights in use; 0 is the prior."""
+        return self._chunker.version
+
+    @property
+    def episode(self) -> int:
+        return self._accounts.episode
+
+    @property
+    def episode_tick(self) -> int:
+        """Ticks of the running episode so far."""
+        return self._accounts.ticks
+
+    @property
+    def running(self) -> bool:
+        """Whether an episode runs."""
+        return self._accounts.running
+
+    @property
+    def latched(self) -> tuple[Mode, str] | None:
+        """(STOP or FAULT, reason) until `arm`, else None."""
+        return self._ladder.latched
+
+    def install_weights(self, parameters: ActorParameters):
+        """Take up these weights at the next chunk. Raises ValueError when their shapes do not fit the contract."""
+        self._chunker.install(parameters)
+
+    def begin_episode(self, episode: int, seed: int, not_before_ns: int = 0):
+        """Start an episode with the first valid observation stamped `not_before_ns` or later; the hand is taken as open.
+
+        Raises RuntimeError while another episode runs.
+        """
+        if self._accounts.running:
+            raise RuntimeError(f"episode {self._accounts.episode} still runs: end it by stop() before the next begins")
+        self._accounts.begin(episode, seed)
+        self._noise = NoiseStream(self._seed, seed, self._contract.noise_shape)
+        self._not_before_ns = not_before_ns
+        self._ladder.release()
+        self._target.clear()
+        self._gripper.reset()
+        self._stack.clear()
+
+    def stop(self, reason: str):
+        """STOP from the next tick on: the episode ends, nothing moves until `arm`. The first reason is kept."""
+        self._ladder.latch(Mode.STOP, reason)
+
+    def arm(self):
+        """Leave STOP or FAULT. The next episode starts from the measured pose."""
+        self.failure = ""
+        self._ladder.arm()
+
+    def tick(self, observation: Observation, operator: OperatorInput | None = None) -> Tick:
+        """One control tick; never raises. An unexpected error latches FAULT and holds the target."""
+        try:
+            return self._tick(observation, self._fresh(operator, observation.stamp_ns))
+        except Exception as error:  # the arm must be held, whatever is broken; `failure` carries the traceback
+            self.failure = traceback.format_exc()
+            self._ladder.latch(Mode.FAULT, f"internal error: {type(error).__name__}: {error}")
+            self._open = None
+            return self._held(observation.stamp_ns, *self._ladder.latched)
+
+    def _fresh(self, operator: OperatorInput | None, now_ns: int) -> OperatorInput | None:
+        """The operator's input unless it belongs to an earlier episode; one so old that its device may be dead drives not."""
+        if operator is None or operator.stamp_ns < self._not_before_ns:
+            return None
+        old = abs(now_ns - operator.stamp_ns) > self._params.operator_max_age_s * 1e9
+        return replace(operator, active=False) if old else operator
+
+    def _tick(self, observation: Observation, operator: OperatorInput | None) -> Tick:
+        now_ns = observation.stamp_ns
+        if operator is not None and operator.stop:
+            self._ladder.latch(Mode.STOP, "the operator stopped the arm")
+        if now_ns < self._not_before_ns:
+            return self._held(now_ns, *self._idle("waiting for the first state of the episode"))
+        problem = self._problem(observation)
+        self._last_ns = now_ns  # also backwards: after a jump of the clock the new time is the time
+        if self._ladder.latched is None:
+            self._relieved = False
+        decision, episode = self._close(observation, operator, not problem)
+        if episode is None and problem:
+            decision = self._end_decision(truncated=True)
+            self._stack.clear()
+            self._ladder.hold(problem)
+        if not problem:
+            self._see(observation)
+        if not self._accounts.running or self._ladder.latched is not None:
+            return self._rest(observation, not problem, decision, episode)
+        self._accounts.ticks += 1
+        if problem:
+            return self._held(now_ns, Mode.HOLD, problem, decision)
+        return self._drive(observation, operator, decision)
+
+    def _problem(self, observation: Observation) -> str:
+        """Why the observation cannot be used, or ""."""
+        if observation.stamp_ns <= self._last_ns and self._target.seeded:
+            return f"the observation's stamp {observation.stamp_ns / 1e9:.3f} s is not later than the last one's"
+        if not observation.valid:
+            return observation.reason or "the observation is invalid"
+        for name in ("data", "position", "orientation"):
+            if not np.isfinite(getattr(observation, name)).all():
+                return f"the observation's {name} is not finite"
+        if abs(float(observation.orientation @ observation.orientation) - 1.0) > 1e-3:
+            return "the observation's orientation is no unit quaternion"
+        return ""
+
+    def _see(self, observation: Observation):
+        """Push onto the stack of the last T_o; an empty stack is filled with its first observation."""
+        self._stack.append(observation.data)
+        while len(self._stack) < self._stack.maxlen:
+            self._stack.append(observation.data)
+
+    def _state(self) -> np.ndarray:
+        return np.concatenate(self._stack, dtype=np.float32)
+
+    def _close(self, observation: Observation, operator: OperatorInput | None, valid: bool):
+        """Books of the tick before: (finished decision or None, ended episode or None)."""
+        books = self._accounts
+        if not books.running:
+            return None, None
+        mark = operator.mark if operator is not None else Mark.NONE
+        by_operator = self._contract.reward.source == "operator"
+        started = books.ticks > 0  # what came with the first observation belongs to no tick of this episode
+        reward = float(by_operator and mark == Mark.SUCCESS) if by_operator else observation.reward * started
+        success = mark == Mark.SUCCESS if by_operator else bool(observation.success and started)
+        books.reward(reward)
+        if self._open is not None:
+            self._open.rewarded(reward, valid)
+        if success:
+            end = "success"
+        elif mark == Mark.FAILURE:
+            end = "failure"
+        elif self._ladder.latched is not None:
+            end = self._ladder.latched[1]
+        elif books.ticks >= self._contract.max_ticks:
+            end = "time"
+        else:
+            return None, None
+        terminated = end in ("success", "failure")
+        if valid:
+            self._see(observation)
+        decision = self._end_decision(terminated=terminated, truncated=not terminated)
+        self._stack.clear()
+        return decision, books.end(observation.stamp_ns, success, end, self.weights_version)
+
+    def _end_decision(self, *, terminated: bool = False, truncated: bool = False) -> Decision | None:
+        """Finish the open decision at the newest valid state, if there is one and it ran."""
+        running, self._open, self._chunk = self._open, None, None
+        if running is None:
+            return None
+        fields = running.finish(self._state(), terminated=terminated, truncated=truncated)
+        return None if fields is None else self._accounts.decision(fields)
+
+    def _drive(self, observation: Observation, operator: OperatorInput | None, decision: Decision | None) -> Tick:
+        now_ns = observation.stamp_ns
+        if not self._target.seeded:
+            self._ladder.release()  # nothing was commanded yet: there is nothing to resume
+            self._target.seed(observation.position, observation.orientation)
+        elif self._ladder.held:
+            decision = decision or self._end_decision(truncated=True)
+            if not self._ladder.clean():
+                return self._held(now_ns, Mode.HOLD, self._ladder.waiting, decision)
+            self._target.seed(observation.position, observation.orientation)
+        by_operator = operator is not None and operator.active
+        if not by_operator and not self._chunker.ready:
+            # Nobody drives: the decision stays open, so that a later mark still finds it.
+            return self._held(now_ns, Mode.HOLD, "waiting for the operator: no policy is loaded", decision)
+        if self._open is not None and (self._open.complete or (self._open.source == Source.OPERATOR) != by_operator):
+            decision = self._end_decision()
+        try:
+            if self._open is None:
+                self._open = self._decide(now_ns, by_operator)
+            row = np.clip(operator.action, -1.0, 1.0).astype(np.float32) if by_operator else self._open.row()
+            sent = self._target.advance(row, observation.position, observation.orientation)
+        except (ChunkError, UnsafeAction) as error:
+            who = "the operator's " if by_operator else ""
+            self._ladder.hold(f"{who}{error}")
+            return self._held(now_ns, Mode.HOLD, f"{who}{error}", self._end_decision(truncated=True) or decision)
+        self._open.executed(row, sent, observation.data)
+        self._accounts.operator_ticks += by_operator
+        grips = self._contract.action.gripper != "none"
+        chunk_reason = self._chunk.reason if self._chunk is not None else ""
+        return Tick(
+            stamp_ns=now_ns,
+            mode=Mode.PRIOR if chunk_reason else Mode.RUN,
+            reason="the operator drives" if by_operator else chunk_reason or f"steered by version {self.weights_version}",
+            source=self._open.source,
+            targets=self._target.sub_targets(now_ns),
+            gripper=self._gripper.update(float(row[-1]), now_ns) if grips else None,
+            decision=decision,
+            delta_sq_mean=self._chunk.delta_sq_mean if self._chunk is not None else 0.0,
+        )
+
+    def _decide(self, now_ns: int, by_operator: bool) -> OpenDecision:
+        """Start a decision at the present state. Raises ChunkError when the policy has no executable chunk."""
+        state = self._state()
+        self._chunker.swap()
+        if by_operator:
+            self._chunk, source, decode_s = None, Source.OPERATOR, 0.0
+            noise = delta = rows = np.zeros((0, self._contract.action.size), np.float32)
+        else:
+            self._chunk = chunk = self._chunker.decode(state, self._noise.next())
+            source, decode_s, noise, delta, rows = chunk.source, chunk.decode_s, chunk.noise, chunk.delta, chunk.rows
+        return OpenDecision(
+            self._contract,
+            stamp_ns=now_ns,
+            source=source,
+            version=self.weights_version,
+            state=state,
+            noise=noise,
+            delta=delta,
+            chunk=rows,
+            decode_s=decode_s,
+        )
+
+    def _idle(self, otherwise: str) -> tuple[Mode, str]:
+        return self._ladder.latched or (Mode.HOLD, otherwise)
+
+    def _rest(self, observation: Observation, valid: bool, decision: Decision | None, episode: Episode | None) -> Tick:
+        """Between episodes, or stopped: the target is held; entering STOP or FAULT it goes to the measured pose, once."""
+        if self._ladder.latched is not None and valid and self._target.seeded and not self._relieved:
+            self._target.seed(observation.position, observation.orientation)
+            self._relieved = True
+        mode, reason = self._idle(f"episode {self._accounts.episode} ended: {episode.reason}" if episode else "between episodes")
+        return self._held(observation.stamp_ns, mode, reason, decision, episode)
+
+    def _held(self, now_ns: int, mode: Mode, reason: str, decision: Decision | None = None, episode: Episode | None = None):
+        if self._target.seeded:
+            self._target.hold()
+        return Tick(now_ns, mode, reason, None, self._target.sub_targets(now_ns), None, decision, episode)

@@ -1,0 +1,35 @@
+"""What the steering core may do, in numbers."""
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class SteeringParams:
+    """Limits and rates of the steering core. Every one must be positive.
+
+    target_hz: rate of interpolated pose targets. max_speed_mps, max_turn_radps: of the commanded pose. anchor_m, anchor_rad:
+    a target farther than this from the measured pose starts again from it. gripper_threshold, gripper_dwell_s: see
+    GripperLogic. resume_after: clean observations that end a HOLD. max_radius: ‖Δ‖₂ allowed here, whatever weights arrive.
+    operator_max_age_s: an operator's command older (or younger) than this does not drive.
+    """
+
+    target_hz: float = 100.0
+    max_speed_mps: float = 0.25
+    max_turn_radps: float = 0.6
+    anchor_m: float = 0.05
+    anchor_rad: float = 0.3
+    gripper_threshold: float = 0.3
+    gripper_dwell_s: float = 0.5
+    resume_after: int = 3
+    max_radius: float = 12.0
+    operator_max_age_s: float = 0.3
+
+    def __post_init__(self):
+        for name, value in vars(self).items():
+            if not (value > 0 and math.isfinite(value)):
+                raise ValueError(f"steering: {name} must be a positive number, got {value}")
+
+    def targets_per_period(self, period_s: float) -> int:
+        """n: pose targets published per control period (the simulation's `targets_per_period`)."""
+        return max(1, math.ceil(self.target_hz * period_s - 1e-9))

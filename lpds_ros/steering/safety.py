@@ -1,0 +1,87 @@
+"""The safety filter: what is sent, whatever was asked for. Finite, not too fast, inside the workspace."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from lpds_ros.contract import Contract
+from lpds_ros.geometry import angle_between, canonical, from_rotation_vector, multiply
+from lpds_ros.steering.params import SteeringParams
+
+
+class UnsafeAction(ValueError):
+    """An action row that cannot be executed in any form; the text names the value."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """Next commanded pose, and the row that leads there exactly (`sent`, float32 [d_a], as asked where nothing was cut)."""
+
+    position: np.ndarray
+    orientation: np.ndarray
+    sent: np.ndarray
+    cut: bool
+
+
+class SafetyFilter:
+    """Limits steps to max_speed_mps and max_turn_radps, and the commanded point to the contract's workspace.
+
+    A commanded point that is already outside the workspace moves back towards it, no faster than the limit.
+    """
+
+    def __init__(self, contract: Contract, params: SteeringParams):
+        action = contract.action
+        self._scale_m, self._scale_rad = action.translation_scale_m, action.rotation_scale_rad
+        self._turns, self._grips = action.rotation != "none", action.gripper != "none"
+        # A relative slack of rounding size: an action of exactly full speed is not cut.
+        self._max_step_m = params.max_speed_mps * contract.period_s * (1.0 + 1e-9)
+        self._max_turn_rad = params.max_turn_radps * contract.period_s * (1.0 + 1e-9)
+        self._low, self._high = np.array(contract.workspace.min_m), np.array(contract.workspace.max_m)
+        self._anchor_m, self._anchor_rad = params.anchor_m, params.anchor_rad
+
+    def far(self, position: np.ndarray, measured: np.ndarray) -> bool:
+        """Whether the commanded point is farther than anchor_m from the measured one."""
+        offset = position - measured
+        return not float(offset @ offset) <= self._anchor_m**2
+
+    def turned(self, orientation: np.ndarray, measured: np.ndarray) -> bool:
+        """The same for orientations and anchor_rad. Without a rotation in the action the orientation is never re-anchored."""
+        return self._turns and not angle_between(orientation, measured) <= self._anchor_rad
+
+    def step(self, position: np.ndarray, orientation: np.ndarray, row: np.ndarray) -> Step:
+        """Integrate one action row [d_a] on the commanded pose. Raises UnsafeAction when the row is not finite."""
+        if not np.isfinite(row).all():
+            index = int(np.argmin(np.isfinite(row)))
+            raise UnsafeAction(f"action[{index}] is {row[index]}")
+        values = row.astype(np.float64)
+        moved = self._scale_m * values[:3]
+        wanted = _shorten(moved, self._max_step_m)
+        end = position + wanted
+        inside = np.minimum(np.maximum(end, self._low), self._high)
+        cut = wanted is not moved
+        if (inside != end).any():
+            wanted = _shorten(inside - position, self._max_step_m)
+            end, cut = position + wanted, True
+        sent = row.copy()
+        if cut:
+            sent[:3] = wanted / self._scale_m
+        if self._turns:
+            turn = self._scale_rad * values[3:6]
+            limited = _shorten(turn, self._max_turn_rad)
+            if limited is not turn:
+                cut = True
+                sent[3:6] = limited / self._scale_rad
+            orientation = canonical(multiply(from_rotation_vector(limited), orientation))
+        if self._grips and abs(values[-1]) > 1.0:
+            sent[-1] = math.copysign(1.0, values[-1])
+        return Step(end, orientation, sent, cut)
+
+
+def _shorten(vector: np.ndarray, limit: float) -> np.ndarray:
+    """The vector itself, or in its direction as long as the limit."""
+    largest = float(np.abs(vector).max())
+    if largest == 0.0:
+        return vector
+    length = largest * math.sqrt(float(np.square(vector / largest).sum()))  # scaled: no overflow, no lost denormals
+    return vector if length <= limit else vector * (limit / length)

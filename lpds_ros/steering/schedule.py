@@ -1,0 +1,116 @@
+"""Chunks: noise drawn, perturbed, decoded, checked; new weights taken up only between two of them."""
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from lpds_ros.contract import Contract
+from lpds_ros.records import Source
+from lpds_ros.steering.actor import Actor
+from lpds_ros.weights import ActorParameters
+
+PRIOR_ALONE = "prior: no perturbation installed (version 0)"
+
+
+class ChunkError(ValueError):
+    """No executable chunk came out of the decoder; the text says why."""
+
+
+class NoiseStream:
+    """ε of an episode: a counter-based stream keyed by the run's seed and the episode's, so it depends on nothing else."""
+
+    def __init__(self, seed: int, episode_seed: int, shape: tuple[int, int]):
+        self._shape = shape
+        self._generator = np.random.Generator(np.random.Philox(key=np.array([seed, episode_seed], np.uint64)))
+
+    def next(self) -> np.ndarray:
+        """The next noise, float32 [T_p, d_a]."""
+        return self._generator.standard_normal(self._shape, dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A decoded chunk. noise, delta, rows: float32 [T_p, d_a]. reason: why it is the prior's, or ""."""
+
+    source: Source
+    version: int
+    noise: np.ndarray
+    delta: np.ndarray
+    rows: np.ndarray
+    reason: str
+    decode_s: float
+
+    @property
+    def delta_sq_mean(self) -> float:
+        """‖Δ‖² as a mean over its dimensions."""
+        return float(np.square(self.delta, dtype=np.float64).mean())
+
+
+class Chunker:
+    """Turns a state into a chunk with the frozen decoder and the newest actor.
+
+    `install` may be called from any thread; the actor in use changes only in `swap`, which the core calls between chunks.
+    """
+
+    def __init__(self, contract: Contract, decoder, max_radius: float):
+        self._contract, self._decoder, self._max_radius = contract, decoder, max_radius
+        self._pending: Actor | None = None
+        self._actor: Actor | None = None
+        self._zero = np.zeros(contract.noise_shape, np.float32)
+        self._zero.setflags(write=False)
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is a decoder at all."""
+        return self._decoder is not None
+
+    @property
+    def version(self) -> int:
+        """Version of the weights in use; 0 is the prior."""
+        return self._actor.version if self._actor else 0
+
+    def install(self, parameters: ActorParameters):
+        """Keep as pending. Raises ValueError when the shapes do not fit the contract."""
+        if len(parameters.state_shift) != self._contract.state_size:
+            raise ValueError(
+                f"actor takes a state of {len(parameters.state_shift)} numbers, the contract gives {self._contract.state_size}"
+            )
+        self._pending = Actor(parameters, self._contract.noise_shape, self._max_radius)
+
+    def swap(self):
+        """Take up pending weights: one reference assignment."""
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            self._actor = pending
+
+    def decode(self, state: np.ndarray, noise: np.ndarray) -> Chunk:
+        """Perturb and decode. A perturbation or steered chunk that is not finite is never used: the prior's takes its place.
+
+        Raises ChunkError when the prior's own chunk is not finite, or the decoder fails.
+        """
+        start = time.perf_counter()
+        reason = PRIOR_ALONE
+        if self.version > 0:
+            delta = self._actor(state, noise)
+            if np.isfinite(delta).all():
+                rows = self._run(state, noise + delta)
+                if np.isfinite(rows).all():
+                    seconds = time.perf_counter() - start
+                    return Chunk(Source.STEERED, self.version, noise, delta, rows, "", seconds)
+                reason = f"prior: the chunk steered by version {self.version} is not finite"
+            else:
+                reason = f"prior: the perturbation of version {self.version} is not finite"
+        rows = self._run(state, noise)
+        if not np.isfinite(rows).all():
+            raise ChunkError("the decoder's chunk is not finite: check the observation's range and the bundle")
+        return Chunk(Source.PRIOR, self.version, noise, self._zero, rows, reason, time.perf_counter() - start)
+
+    def _run(self, state: np.ndarray, noise: np.ndarray) -> np.ndarray:
+        try:
+            rows = self._decoder.decode(state[None], noise[None])
+        except Exception as error:  # whatever the runtime raises (out of memory, device lost), the arm must only hold
+            raise ChunkError(f"the decoder failed: {type(error).__name__}: {error}") from error
+        if rows.shape != (1, *self._contract.noise_shape):
+            raise ChunkError(f"the decoder gave shape {rows.shape}, the contract asks for {(1, *self._contract.noise_shape)}")
+        return rows[0]

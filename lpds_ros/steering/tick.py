@@ -1,0 +1,37 @@
+"""What one control tick gives: the commands, and what was learned from the tick before."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from lpds_ros.records import Decision, Episode, Mode, Source
+
+
+@dataclass(frozen=True)
+class PoseTarget:
+    """Absolute tool pose in the base frame: position [3] m, orientation [4] xyzw; takes effect at `stamp_ns`."""
+
+    stamp_ns: int
+    position: np.ndarray
+    orientation: np.ndarray
+
+
+@dataclass(frozen=True)
+class Tick:
+    """Outcome of SteeringCore.tick. `reason` says why the mode is what it is, also when all is well.
+
+    targets: to be published, one per sub-period; empty only before the first valid observation of an episode.
+    source: who drove this tick; None when the target is held. gripper: an event, only on change. decision, episode: those
+    that ended with this observation. delta_sq_mean: of the running chunk, mean over the T_p * d_a dimensions.
+    """
+
+    stamp_ns: int
+    mode: Mode
+    reason: str
+    source: Source | None
+    targets: tuple[PoseTarget, ...]
+    gripper: Literal["open", "close"] | None = None
+    decision: Decision | None = None
+    episode: Episode | None = None
+    delta_sq_mean: float = 0.0

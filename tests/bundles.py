@@ -1,0 +1,47 @@
+"""A bundle for tests, made by the project's own training and export."""
+
+from pathlib import Path
+
+import numpy as np
+
+from lpds_ros.contract import load_contract
+from lpds_ros.data.demonstration import Demonstration
+from lpds_ros.prior.bundle import Bundle
+from lpds_ros.prior.config import PriorConfig
+from lpds_ros.prior.export import export
+from lpds_ros.prior.train import train
+from lpds_ros.resources import resource
+
+
+def make_tiny_bundle(folder: Path, updates: int = 30) -> Bundle:
+    """Train a small denoiser on random walks of the lift contract and export it to `folder`/tiny."""
+    contract = load_contract(resource("config/contracts/lift.yaml"))
+    rng = np.random.default_rng(0)
+    demos = [_random_walk(contract, rng, seed) for seed in range(6)]
+    config = PriorConfig(
+        width=32,
+        blocks=1,
+        updates=updates,
+        batch=32,
+        evaluate_every=updates,
+        checkpoint_every=updates,
+        warmup_updates=5,
+    )
+    run = train(demos, contract, folder / "run", config)
+    return export(run, folder / "tiny", name="tiny")
+
+
+def _random_walk(contract, rng, seed: int) -> Demonstration:
+    ticks = 40
+    actions = np.clip(rng.normal(0.0, 0.5, (ticks, contract.action.size)), -1, 1).astype(np.float32)
+    observations = np.zeros((ticks, contract.observation_size), np.float32)
+    slices = contract.feature_slices()
+    start = np.array([0.5, 0.0, 0.3], np.float32)
+    steps = np.cumsum(actions[:, :3], axis=0) * contract.action.translation_scale_m
+    observations[:, slices["ee_position"]] = start + np.concatenate([np.zeros((1, 3), np.float32), steps[:-1]])
+    observations[:, slices["gripper_width"]] = 0.08
+    observations[:, slices["object_position"]] = rng.uniform([0.4, -0.1, 0.02], [0.6, 0.1, 0.03])
+    observations[:, slices["object_orientation"]] = [0.0, 0.0, 0.0, 1.0]
+    rewards = np.zeros(ticks, np.float32)
+    rewards[-1] = 1.0
+    return Demonstration(observations, actions, rewards, success=True, seed=seed, operator="random walk")

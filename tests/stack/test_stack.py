@@ -1,0 +1,129 @@
+"""The real processes, in lockstep: they learn, change what is commanded, refuse what they must, leave nothing."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+from launched import belonging_to, lpds, wait_for
+
+from lpds_ros.arguments import parse
+from lpds_ros.bringup import plan
+from lpds_ros.data.rollout_log import read_log
+from lpds_ros.environment import ros_environment
+from lpds_ros.prior.session import DecoderSession
+from lpds_ros.records import Decision, Episode, Source
+from lpds_ros.run_folder import open_run
+from lpds_ros.stack import command
+from lpds_ros.summary import read_rows
+from lpds_ros.weights import unpack_weights
+
+
+def test_a_demo_learns_and_leaves_a_whole_run_folder(start, basics, tiny_bundle):
+    run = start("demo", "--episodes", "6", "--seed", "1", *basics)
+    assert run.end(timeout_s=120) == 0, run.output
+    assert not belonging_to(run.run_dir)
+    assert (run.run_dir.parent / "latest").resolve() == run.run_dir.resolve()
+
+    records = [record for _, record in read_log(run.run_dir)]
+    episodes = [r for r in records if isinstance(r, Episode)]
+    decisions = [r for r in records if isinstance(r, Decision)]
+    assert [e.episode for e in episodes] == list(range(6))
+    assert [e.seed for e in episodes] == [2_000_000 + i for i in range(6)]
+    assert len({d.key for d in decisions}) == len(decisions) == sum(e.decisions for e in episodes)
+
+    steered = [d for d in decisions if d.weights_version > 0]
+    assert steered and all(np.any(d.delta) for d in steered), "weights arrived and moved the noise"
+    session = DecoderSession(tiny_bundle, provider="cpu")
+    for decision in (decisions[0], steered[-1]):
+        state = decision.observation[None]
+        np.testing.assert_array_equal(session.decode(state, (decision.noise + decision.delta)[None])[0], decision.chunk)
+    of_prior = session.decode(steered[-1].observation[None], steered[-1].noise[None])[0]
+    assert np.abs(of_prior - steered[-1].chunk).max() > 1e-4, "learned weights change what is commanded"
+    first = [d for d in decisions if d.weights_version == 0]
+    assert first and not any(np.any(d.delta) for d in first) and all(d.source == Source.PRIOR for d in first)
+
+    summary = json.loads((run.run_dir / "summary.json").read_text())
+    assert summary["episodes"] == 6 and summary["end"] == "all episodes done" and summary["weights_version"] > 0
+    assert summary["success"]["all"] == np.mean([e.success for e in episodes])
+    assert summary["simulated_s_per_wall_s"] > 1.0
+    assert len(read_rows(run.run_dir / "episodes.csv")) == 6
+    assert (run.run_dir / "curve.png").read_bytes().startswith(b"\x89PNG")
+    latest = (run.run_dir / "actor" / "latest.safetensors").read_bytes()
+    assert unpack_weights(latest, contract=tiny_bundle.contract, prior_digest=tiny_bundle.digest).version >= 1
+
+    again = start("demo", "--resume", str(run.run_dir), "--episodes", "1")
+    again_output = again.end(timeout_s=60), again.output
+    assert again_output[0] == 0, again_output[1]
+    assert [r.seed for r in read_rows(run.run_dir / "episodes.csv")] == [2_000_000 + i for i in range(7)]
+
+
+def test_ctrl_c_ends_a_demo_cleanly_with_a_summary(start, basics):
+    run = start("demo", *basics)
+    run.wait_for("episode 2:", 60)
+    assert run.end(signal.SIGINT) == 0, run.output
+    assert not belonging_to(run.run_dir)
+    summary = json.loads((run.run_dir / "summary.json").read_text())
+    assert summary["episodes"] >= 2 and summary["end"] == "asked to stop"
+    assert "was killed" not in run.output
+    assert any(isinstance(record, Episode) for _, record in read_log(run.run_dir))
+
+
+def test_a_busy_domain_and_a_second_learner_are_refused_with_one_line(start, basics, tiny_bundle, tmp_path):
+    run = start("launch", "franka_steer.launch.py", *basics)
+    wait_for(lambda: (run.run_dir / "actor" / "latest.safetensors").exists(), 60, "the first weights")
+    second = lpds("launch", "franka_steer.launch.py", *basics)
+    output, _ = second.communicate(timeout=20)
+    assert second.returncode == 2 and len(output.splitlines()) == 1
+    assert str(run.run_dir) in output and "ROS_DOMAIN_ID=" in output
+    for folder, told in ((run.run_dir, "already learns in"), (tmp_path / "elsewhere", "already serves this robot")):
+        words = ["-p", f"bundle:={tiny_bundle.path}", "-p", f"run_dir:={folder}"]
+        learner = subprocess.run(
+            [sys.executable, "-m", "lpds_ros.nodes.learner", "--ros-args", *words],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            env=ros_environment(),
+        )
+        assert learner.returncode == 2 and "a second learner" in learner.stderr and told in learner.stderr
+    assert run.end(signal.SIGTERM) == 0, run.output
+    assert not belonging_to(run.run_dir)
+
+
+def test_an_essential_process_that_dies_ends_the_run_and_is_named(start, basics):
+    run = start("launch", "franka_steer.launch.py", *basics, "learner:=false")
+    wait_for(lambda: len(belonging_to(run.run_dir)) == 5, 40, "launcher and four nodes")
+    run.wait_for("[steering]", 40)
+    (pid,) = [pid for pid, line in belonging_to(run.run_dir).items() if "nodes.perception" in line]
+    os.kill(pid, signal.SIGKILL)
+    assert run.end() == 1
+    assert "perception was killed by SIGKILL" in run.output
+    assert not belonging_to(run.run_dir)
+
+
+def test_a_missing_object_pose_holds_the_arm_and_is_named(ros, basics, tmp_path):
+    from lpds_msgs.msg import Observation, SteeringStatus
+
+    from lpds_ros.nodes import qos
+
+    todo = plan(parse([*basics, "learner:=false", "recorder:=false", f"run_dir:={tmp_path / 'run'}"]))
+    open_run(todo)
+    statuses, observations, node = [], [], ros.node("watcher")
+    node.create_subscription(SteeringStatus, "lpds/steering_status", statuses.append, qos.CONTROL)
+    node.create_subscription(Observation, "lpds/observation", observations.append, qos.CONTROL)
+    children = []
+    try:
+        for process in todo.processes:
+            argv = list(command(todo, process).argv)
+            if process.name == "perception":
+                argv += ["-r", "lpds/object_pose:=lpds/nowhere"]
+            children.append(subprocess.Popen(argv, env=ros_environment(todo.run_dir)))
+        held = ros.wait(lambda: [s for s in statuses if s.mode == SteeringStatus.HOLD and "object" in s.reason], 40)
+        assert "object" in held[-1].reason
+        assert observations and not any(o.valid for o in observations)
+    finally:
+        for child in reversed(children):
+            child.send_signal(signal.SIGINT)
+        assert [child.wait(15) for child in children] == [0] * len(children)

@@ -1,0 +1,150 @@
+"""Launch arguments and node table: one for both launchers, and every mistake answered with what to write instead."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lpds_ros import bringup
+from lpds_ros.arguments import ARGUMENTS, LaunchError, parse, show_arguments, typed
+from lpds_ros.bringup import plan, processes
+from lpds_ros.config import ConfigError
+from lpds_ros.contract import load_contract
+from lpds_ros.run_folder import node_file, open_run
+from lpds_ros.stack import command
+
+
+@pytest.fixture
+def there(tmp_path, tiny_bundle, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return {"prior": str(tiny_bundle.path), "run_dir": str(tmp_path / "runs" / "r")}
+
+
+def words(**values):
+    return [f"{name}:={value}" for name, value in values.items()]
+
+
+@pytest.mark.parametrize(
+    "word, told",
+    [
+        ("robto:=sim", "unknown launch argument 'robto', did you mean 'robot'"),
+        ("robot=sim", "written name:=value"),
+        ("robot:=panda", "one of sim, real, mock"),
+        ("seed:=first", "seed: expected int"),
+        ("seed:=-1", "outside 0"),
+        ("learner:=yes", "expected true or false"),
+        ("target_hz:=5", "outside 20"),
+    ],
+)
+def test_a_wrong_argument_says_what_is_accepted(word, told):
+    with pytest.raises(LaunchError, match=re.escape(told)):
+        parse([word])
+
+
+@pytest.mark.parametrize(
+    "values, told",
+    [
+        ({"robot": "real"}, "not in this version"),
+        ({"robot": "mock"}, "not in this version"),
+        ({"prior": "none"}, "nothing would drive the robot"),
+        ({"actor": "a.safetensors"}, "learner:=false"),
+        ({"clock": "lockstep", "teleop": "keyboard"}, "clock:=realtime"),
+        ({"namespace": "a-b"}, "letters, digits"),
+        ({"prior": "nowhere"}, "lpds prior train"),
+        ({"prior": "none", "teleop": "scripted", "task": "fold"}, "contract:="),
+    ],
+)
+def test_arguments_that_do_not_go_together_are_refused(values, told):
+    with pytest.raises(LaunchError, match=re.escape(told)):
+        plan(typed(values))
+
+
+def test_without_arguments_it_is_the_simulation():
+    assert parse([]).robot == "sim"
+    assert {a.name: a.default for a in ARGUMENTS}["robot"] == "sim"
+
+
+def test_show_args_lists_every_argument_with_type_and_default():
+    text = show_arguments()
+    for argument in ARGUMENTS:
+        assert re.search(rf"^  {argument.name} ", text, re.M)
+    assert "one of sim, real, mock; default 'sim'" in text
+
+
+def test_the_listeners_start_first_and_steering_last(there):
+    assert [p.name for p in processes(there)] == ["sim", "perception", "recorder", "learner", "steering"]
+    assert [p.name for p in processes(there | {"learner": "false", "recorder": "false"})] == [
+        "sim",
+        "perception",
+        "steering",
+    ]
+    operator = {"prior": "none", "teleop": "scripted", "clock": "lockstep", "run_dir": there["run_dir"]}
+    assert [p.name for p in processes(operator)] == ["sim", "perception", "recorder", "teleop", "steering"]
+
+
+def test_training_and_evaluation_seeds_are_disjoint(there):
+    steering = {p.name: p for p in processes(there | {"seed": "2", "first_episode": "7"})}["steering"]
+    assert steering.parameters["seed_base"] == 3_000_007
+    assert bringup.seed_base(0) > 100_000
+
+
+def test_steering_and_simulation_agree_on_the_targets_of_a_period(there):
+    nodes = {p.name: p.parameters for p in processes(there | {"target_hz": "60"})}
+    assert nodes["steering"]["target_hz"] == 60.0
+    assert nodes["sim"]["targets_per_period"] == 3  # at the contract's 20 Hz
+
+
+def test_the_contract_is_the_priors_own_and_another_one_is_refused(there, tmp_path, tiny_bundle):
+    assert plan(typed(there)).contract.digest == tiny_bundle.contract.digest
+    tree = yaml.safe_load(Path(bringup.resource("config/contracts/lift.yaml")).read_text())
+    tree["max_ticks"] = 77
+    other = tmp_path / "other.yaml"
+    other.write_text(yaml.safe_dump(tree))
+    with pytest.raises(ConfigError, match=tiny_bundle.contract.digest[:12]):
+        plan(typed(there | {"contract": str(other)}))
+
+
+def test_the_run_folder_holds_exact_parameters_and_latest_points_to_it(there, tmp_path):
+    todo = plan(typed(there | {"seed": "4"}))
+    run = open_run(todo)
+    assert (tmp_path / "runs" / "latest").resolve() == run
+    stored = yaml.safe_load((run / "parameters.yaml").read_text())
+    assert stored["arguments"]["seed"] == 4
+    assert stored["prior"]["digest"] == todo.bundle.digest and stored["contract_digest"] == todo.contract.digest
+    assert load_contract(run / "contract.yaml").digest == todo.contract.digest
+    for process in todo.processes:
+        parameters = yaml.safe_load(node_file(run, process).read_text())["/**"]["ros__parameters"]
+        assert parameters == process.parameters
+        assert {k: type(v) for k, v in parameters.items()} == {k: type(v) for k, v in process.parameters.items()}
+
+
+def test_two_runs_of_one_second_get_two_folders(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    first = bringup.default_run_dir("lift")
+    first.mkdir(parents=True)
+    assert bringup.default_run_dir("lift") != first
+
+
+def test_the_command_line_names_module_namespace_and_parameter_file(there):
+    todo = plan(typed(there | {"namespace": "cell/left"}))
+    steering = command(todo, todo.processes[-1])
+    assert steering.argv[1:3] == ("-m", "lpds_ros.nodes.steering")
+    assert "__ns:=/cell/left" in steering.argv and str(node_file(todo.run_dir, todo.processes[-1])) in steering.argv
+
+
+def test_lpds_launch_shows_arguments_and_refuses_unknown_ones(capsys):
+    from lpds_ros.cli import main
+
+    assert main(["launch", "franka_steer.launch.py", "--show-args"]) == 0
+    assert "robot" in capsys.readouterr().out
+    assert main(["launch", "launch/franka_steer.launch.py", "robto:=sim"]) == 2
+    assert "did you mean 'robot'" in capsys.readouterr().err
+    assert main(["launch", "franka_ster.launch.py"]) == 2
+    assert "did you mean 'franka_steer.launch.py'" in capsys.readouterr().err
+
+
+def test_the_launch_file_is_one_more_reader_of_the_table():
+    source = (Path(bringup.__file__).parent.parent / "launch" / "franka_steer.launch.py").read_text()
+    assert "ARGUMENTS" in source and "bringup.plan" in source
+    assert not re.search(r"\"(sim|perception|steering|learner|recorder|teleop)\"", source)

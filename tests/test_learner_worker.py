@@ -1,0 +1,207 @@
+"""The learner at work, without ROS: intake, gaps, refusals, versions that only rise, checkpoints, the best version."""
+
+import dataclasses
+import time
+
+import numpy as np
+import pytest
+
+from lpds_ros.learning.checkpoint import load_checkpoint
+from lpds_ros.learning.config import LearnerConfig
+from lpds_ros.learning.lpds import Learner
+from lpds_ros.learning.store import WINDOW, ActorStore
+from lpds_ros.learning.worker import Worker
+from lpds_ros.records import Decision, Episode, Source
+from lpds_ros.weights import unpack_weights
+
+CONFIG = LearnerConfig(
+    critic_width=16, actor_width=16, batch_size=16, warmup_decisions=8, updates_per_decision=2.0, push_every=5
+)
+
+
+def make_decision(bundle, number, *, episode=0, index=0, session="s", **changes) -> Decision:
+    contract, rng = bundle.contract, np.random.default_rng(number)
+    draw = lambda *shape: rng.normal(size=shape).astype(np.float32)  # noqa: E731
+    executed = contract.horizons.executed
+    chunk = draw(*contract.noise_shape).clip(-1, 1)
+    values = dict(
+        session=session,
+        decision_id=number,
+        episode=episode,
+        index=index,
+        stamp_ns=number,
+        source=Source.PRIOR,
+        weights_version=0,
+        observation=draw(contract.state_size),
+        noise=draw(*contract.noise_shape),
+        delta=np.zeros(contract.noise_shape, np.float32),
+        chunk=chunk,
+        executed=chunk[:executed],
+        sent=chunk[:executed],
+        rewards=np.zeros(executed, np.float32),
+        ticks=executed,
+        tick_observations=draw(executed, contract.observation_size),
+        next_observation=draw(contract.state_size),
+        terminated=False,
+        truncated=False,
+        contract_digest=contract.digest,
+        prior_digest=bundle.digest,
+    )
+    return Decision(**(values | changes))
+
+
+def make_episode(number=0, decisions=4, success=True, version=1, session="s") -> Episode:
+    return Episode(session, number, number, 0, success, 1.0, 30, decisions, "success", version)
+
+
+def make_learner(bundle, seed=0) -> Learner:
+    def decode(state, noise):
+        return np.tanh(noise)
+
+    return Learner(
+        bundle.contract, decode, prior_digest=bundle.digest, state_shift=bundle.state_shift,
+        state_scale=bundle.state_scale, config=CONFIG, seed=seed,
+    )  # fmt: skip
+
+
+class Harness:
+    """A worker with everything it says kept."""
+
+    def __init__(self, bundle, folder, *, log_records=(), learner=None, **options):
+        self.weights, self.progress, self.said, self.log_records = [], [], [], list(log_records)
+        self.learner = learner or make_learner(bundle)
+        self.worker = Worker(
+            self.learner,
+            folder,
+            on_weights=lambda parameters, blob: self.weights.append((parameters, blob)),
+            on_progress=self.progress.append,
+            read_back=lambda: iter(self.log_records),
+            log=lambda level, text: self.said.append((level, text)),
+            **options,
+        )
+
+    def __enter__(self):
+        self.worker.start()
+        return self
+
+    def __exit__(self, *_):
+        self.worker.stop()
+
+    def until(self, condition, timeout_s=20.0):
+        deadline = time.monotonic() + timeout_s
+        while not condition():
+            assert self.worker.error is None, self.worker.error
+            assert time.monotonic() < deadline, "not in time"
+            time.sleep(0.01)
+
+
+def test_it_does_the_updates_it_owes_then_waits(tiny_bundle, tmp_path):
+    with Harness(tiny_bundle, tmp_path) as it:
+        for i in range(7):
+            it.worker.offer(make_decision(tiny_bundle, i))
+        it.until(lambda: it.learner.replay.total == 7)
+        assert it.worker.progress().state == "warmup" and not it.weights
+        for i in range(7, 20):
+            it.worker.offer(make_decision(tiny_bundle, i))
+        it.until(lambda: it.learner.updates == 24)
+        it.until(lambda: it.worker.progress().state == "idle")
+        assert it.progress[-1].backlog == 0
+        assert [p.version for p, _ in it.weights] == [1, 2, 3, 4]
+        parameters, blob = it.weights[-1]
+        assert unpack_weights(blob, contract=tiny_bundle.contract, prior_digest=tiny_bundle.digest).version == 4
+        assert (tmp_path / "actor" / "v000004.safetensors").read_bytes() == blob
+        assert (tmp_path / "actor" / "latest.safetensors").read_bytes() == blob
+
+
+def test_a_restarted_learner_goes_on_from_checkpoint_and_log_with_rising_versions(tiny_bundle, tmp_path):
+    decisions = [make_decision(tiny_bundle, i) for i in range(20)]
+    with Harness(tiny_bundle, tmp_path) as first:
+        for decision in decisions:
+            first.worker.offer(decision)
+        first.until(lambda: first.learner.updates == 24)
+    (tmp_path / "actor" / "v000009.safetensors").write_bytes(b"pushed after the checkpoint")
+    again = Harness(tiny_bundle, tmp_path, learner=make_learner(tiny_bundle, seed=5))
+    assert load_checkpoint(again.learner, tmp_path / "checkpoint")
+    for decision in decisions:
+        again.worker.offer(decision)
+    with again:
+        again.until(lambda: again.weights)
+        again.until(lambda: again.learner.replay.total == 20)
+        assert again.weights[0][0].version == 10
+        assert again.learner.updates == 24
+
+
+def test_missing_decisions_are_fetched_from_the_log(tiny_bundle, tmp_path):
+    decisions = [make_decision(tiny_bundle, i, index=i) for i in range(4)]
+    with Harness(tiny_bundle, tmp_path, log_records=decisions) as it:
+        for decision in decisions[:2]:
+            it.worker.offer(decision)
+        it.worker.offer(make_episode(decisions=4))
+        it.until(lambda: it.learner.replay.total == 4)
+        assert not it.said
+
+
+@pytest.mark.parametrize("field", ["contract_digest", "prior_digest"])
+def test_another_contract_or_prior_is_refused_with_both_values(tiny_bundle, tmp_path, field):
+    with Harness(tiny_bundle, tmp_path) as it:
+        it.worker.offer(make_decision(tiny_bundle, 0, **{field: "f" * 64}))
+        it.until(lambda: it.worker.progress().state == "refused")
+        reason = it.worker.progress().reason
+        own = tiny_bundle.digest if field == "prior_digest" else tiny_bundle.contract.digest
+        assert "f" * 12 in reason and own[:12] in reason
+        assert it.learner.replay.total == 0
+
+
+def test_an_operators_decision_without_a_prior_is_learned_from(tiny_bundle, tmp_path):
+    empty = np.zeros((0, tiny_bundle.contract.action.size), np.float32)
+    takeover = make_decision(
+        tiny_bundle, 0, source=Source.OPERATOR, prior_digest="", noise=empty, delta=empty, chunk=empty
+    )
+    with Harness(tiny_bundle, tmp_path) as it:
+        it.worker.offer(takeover)
+        it.until(lambda: it.learner.replay.total == 1)
+
+
+def test_a_decision_that_is_not_finite_is_left_out_and_named(tiny_bundle, tmp_path):
+    bad = dataclasses.replace(
+        make_decision(tiny_bundle, 3), observation=np.full(tiny_bundle.contract.state_size, np.nan, np.float32)
+    )
+    with Harness(tiny_bundle, tmp_path) as it:
+        it.worker.offer(bad)
+        it.until(lambda: it.said)
+        assert "not finite" in it.said[0][1] and it.learner.replay.total == 0
+
+
+def test_what_breaks_the_thread_reaches_the_owner(tiny_bundle, tmp_path):
+    it = Harness(tiny_bundle, tmp_path)
+    it.learner.update = lambda: 1 / 0
+    it.worker.start()
+    for i in range(10):
+        it.worker.offer(make_decision(tiny_bundle, i))
+    deadline = time.monotonic() + 10
+    while it.worker.error is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert isinstance(it.worker.error, ZeroDivisionError)
+    it.worker.stop()
+
+
+def test_the_best_version_is_kept_and_old_ones_go(tmp_path):
+    store = ActorStore(tmp_path, keep=3)
+    for version in range(1, 6):
+        store.write(version, bytes([version]))
+    assert [p.name for p in sorted(tmp_path.glob("v*"))] == [
+        "v000003.safetensors",
+        "v000004.safetensors",
+        "v000005.safetensors",
+    ]
+    assert store.newest_version() == 5
+    outcomes = [store.judge(make_episode(i, success=i % 2 == 0, version=3)) for i in range(WINDOW)]
+    assert outcomes == [False] * (WINDOW - 1) + [True]
+    assert (tmp_path / "best.safetensors").read_bytes() == bytes([3])
+    assert not store.judge(make_episode(success=True, version=0))
+    for _ in range(WINDOW):
+        store.judge(make_episode(success=True, version=5))
+    for _ in range(3):
+        assert not store.judge(make_episode(success=False, version=4))
+    assert (tmp_path / "best.safetensors").read_bytes() == bytes([5])
