@@ -150,7 +150,7 @@ def _table(a: Arguments, contract: Contract, bundle: Bundle | None, run_dir: Pat
             "task": a.task,
             "clock": a.clock,
             "targets_per_period": burst,
-            "seed": first_seed,
+            "seed": first_seed - 1,  # of what is seen before the first reset: no episode's, so that a reset shows
             "region": a.region,
         },
     )
@@ -175,7 +175,7 @@ def _table(a: Arguments, contract: Contract, bundle: Bundle | None, run_dir: Pat
                 "seed": a.seed,
             },
             essential=False,
-            nice=LEARNER_NICE,
+            nice=LEARNER_NICE if a.clock == "realtime" else 0,  # in lockstep the episodes wait for it
             restarts=LEARNER_RESTARTS,
         )
     if a.teleop != "none":

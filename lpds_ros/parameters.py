@@ -1,8 +1,8 @@
 """Node parameters as frozen dataclasses: one declaration gives defaults, units, ranges and help. No ROS here.
 
-    @dataclass(frozen=True)
-    class Parameters:
-        target_hz: float = parameter(100.0, "rate of published pose targets", unit="Hz", range=(20, 1000))
+@dataclass(frozen=True)
+class Parameters:
+    target_hz: float = parameter(100.0, "rate of published pose targets", unit="Hz", range=(20, 1000))
 """
 
 import dataclasses
@@ -19,10 +19,8 @@ class ParameterError(ValueError):
 
 
 def parameter(default, help, unit="", range=None, choices=None):  # noqa: A002 (the words a reader of the table knows)
-    """Return a dataclass field with its description. `range`: (lowest, highest) accepted; `choices`: accepted values."""
-    return dataclasses.field(
-        default=default, metadata={"help": help, "unit": unit, "range": range, "choices": choices}
-    )
+    """Return a dataclass field with its description. range: (lowest, highest) accepted; choices: accepted values."""
+    return dataclasses.field(default=default, metadata={"help": help, "unit": unit, "range": range, "choices": choices})
 
 
 def describe(field: dataclasses.Field) -> str:

@@ -98,7 +98,7 @@ class RunSummary:
     def add_episode(self, episode: Episode) -> Row:
         """Account for one ended episode."""
         learner = self.learner
-        learned = learner is not None and learner.updates > 0
+        learned = learner is not None and learner.weights_version > 0
         row = Row(
             episode=episode.episode,
             seed=episode.seed,

@@ -36,7 +36,9 @@ class FakeDecoder:
         return self.poison(np.tanh(0.4 * noise + 0.01 * state.sum()).astype(np.float32))
 
 
-def random_actor(contract: Contract, version=1, radius=1.0, seed=0, scale=1.0, context="state_noise") -> ActorParameters:
+def random_actor(
+    contract: Contract, version=1, radius=1.0, seed=0, scale=1.0, context="state_noise"
+) -> ActorParameters:
     """A two-layer actor with random weights."""
     rng = np.random.default_rng(seed)
     out = contract.noise_shape[0] * contract.noise_shape[1]
@@ -72,7 +74,9 @@ class Cell:
         if begin:
             self.core.begin_episode(0, 7)
 
-    def observation(self, *, valid=True, reason="stream 'object' is 0.31 s old", reward=0.0, success=False) -> Observation:
+    def observation(
+        self, *, valid=True, reason="stream 'object' is 0.31 s old", reward=0.0, success=False
+    ) -> Observation:
         tail = [0.08, 0.5, 0.1, 0.02, 0.0, 0.0, 0.0, 1.0]
         data = np.concatenate([self.position, tail]).astype(np.float32)
         return Observation(

@@ -24,8 +24,8 @@ def steering(mode=Mode.RUN, reason="", rejected=""):
     return SteeringSample(mode, reason, "CPUExecutionProvider", 3, rejected, 800, 1, 0.0004, 0.0012, 0.001, 0.002)
 
 
-def learner(updates=400, reason=""):
-    return LearnerSample("learning", reason, 90, updates, 12, 95.0, 3, 0.01, 0.4, 0.5, "mean")
+def learner(version=3, reason=""):
+    return LearnerSample("learning", reason, 90, 400, 12, 95.0, version, 0.01, 0.4, 0.5, "mean")
 
 
 def make_run(path=None, episodes=40):
@@ -33,7 +33,7 @@ def make_run(path=None, episodes=40):
     summary = RunSummary(0.05, path, clock)
     for i in range(episodes):
         clock.now += 0.5
-        summary.learner = learner(updates=0 if i < 10 else 400)
+        summary.learner = learner(version=0 if i < 10 else 3)
         summary.steering = steering()
         summary.add_episode(
             Episode("s", i, 1_000_000 + i, 0, i % 2 == 0 or i >= 20, 1.0, 100, 13, "success", 0 if i < 10 else i // 10)

@@ -15,9 +15,15 @@ from lpds_ros.nodes.learner import LearnerError, LearnerNode  # noqa: E402
 from lpds_ros.nodes.messages import decision_to_msg, episode_to_msg  # noqa: E402
 from lpds_ros.weights import sha256, unpack_weights  # noqa: E402
 
-CONFIG = (
-    "critic_width: 16\nactor_width: 16\nbatch_size: 16\nwarmup_decisions: 8\nupdates_per_decision: 2.0\npush_every: 5\n"
-)
+CONFIG = """
+critic_width: 16
+actor_width: 16
+batch_size: 16
+warmup_decisions: 8
+critic_warmup_updates: 0
+updates_per_decision: 2.0
+push_every: 5
+"""
 
 
 @pytest.fixture

@@ -15,7 +15,13 @@ from lpds_ros.records import Decision, Episode, Source
 from lpds_ros.weights import unpack_weights
 
 CONFIG = LearnerConfig(
-    critic_width=16, actor_width=16, batch_size=16, warmup_decisions=8, updates_per_decision=2.0, push_every=5
+    critic_width=16,
+    actor_width=16,
+    batch_size=16,
+    warmup_decisions=8,
+    critic_warmup_updates=0,
+    updates_per_decision=2.0,
+    push_every=5,
 )
 
 
@@ -54,13 +60,13 @@ def make_episode(number=0, decisions=4, success=True, version=1, session="s") ->
     return Episode(session, number, number, 0, success, 1.0, 30, decisions, "success", version)
 
 
-def make_learner(bundle, seed=0) -> Learner:
+def make_learner(bundle, seed=0, config=CONFIG) -> Learner:
     def decode(state, noise):
         return np.tanh(noise)
 
     return Learner(
         bundle.contract, decode, prior_digest=bundle.digest, state_shift=bundle.state_shift,
-        state_scale=bundle.state_scale, config=CONFIG, seed=seed,
+        state_scale=bundle.state_scale, config=config, seed=seed,
     )  # fmt: skip
 
 
@@ -111,6 +117,19 @@ def test_it_does_the_updates_it_owes_then_waits(tiny_bundle, tmp_path):
         assert unpack_weights(blob, contract=tiny_bundle.contract, prior_digest=tiny_bundle.digest).version == 4
         assert (tmp_path / "actor" / "v000004.safetensors").read_bytes() == blob
         assert (tmp_path / "actor" / "latest.safetensors").read_bytes() == blob
+
+
+def test_nothing_is_pushed_while_only_the_critics_learn(tiny_bundle, tmp_path):
+    config = dataclasses.replace(CONFIG, critic_warmup_updates=12)
+    with Harness(tiny_bundle, tmp_path, learner=make_learner(tiny_bundle, config=config)) as it:
+        for i in range(8):
+            it.worker.offer(make_decision(tiny_bundle, i))
+        it.until(lambda: it.learner.updates == 12)
+        assert not it.weights
+        for i in range(8, 11):
+            it.worker.offer(make_decision(tiny_bundle, i))
+        it.until(lambda: it.weights)
+        assert it.weights[0][0].updates == 17 and np.any(it.weights[0][0].layers[-1][0])
 
 
 def test_a_restarted_learner_goes_on_from_checkpoint_and_log_with_rising_versions(tiny_bundle, tmp_path):

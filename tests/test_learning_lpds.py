@@ -16,7 +16,8 @@ from lpds_ros.resources import resource
 
 CONTRACT = load_contract(resource("config/contracts/lift.yaml"))
 SHAPE, STATE = CONTRACT.noise_shape, CONTRACT.state_size
-FAST = LearnerConfig(critic_width=64, actor_width=64, batch_size=64, warmup_decisions=200, learning_rate=3e-3, gamma=0.9, alpha_learning_rate=1e-2)
+FAST = LearnerConfig(critic_width=64, actor_width=64, batch_size=64, warmup_decisions=200, learning_rate=3e-3, gamma=0.9, alpha_learning_rate=1e-2,
+                     critic_warmup_updates=0)
 torch.set_num_threads(1)
 
 
@@ -94,6 +95,16 @@ def test_each_decision_counts_once_and_updates_are_owed_for_it():
     assert learner.warm and learner.owed == 10 * FAST.updates_per_decision
     learner.update()
     assert learner.owed == 10 * FAST.updates_per_decision - 1
+
+
+def test_the_actor_rests_until_the_critics_are_warm():
+    learner = make(dataclasses.replace(FAST, critic_warmup_updates=5))
+    assert learner.owed == 5 + 100 * FAST.updates_per_decision
+    for _ in range(5):
+        learner.update()
+    assert steered_reward(learner)[1] == 0.0
+    learner.update()
+    assert steered_reward(learner)[1] > 0.0
 
 
 def test_not_finite_or_ill_sized_decisions_are_refused():

@@ -50,7 +50,8 @@ def test_defaults_for_a_child(monkeypatch, tmp_path):
         monkeypatch.delenv(name, raising=False)
     child = environment.ros_environment(tmp_path)
     assert child["ROS_PYTHON_CHECK_FIELDS"] == "1" and child["ROS_AUTOMATIC_DISCOVERY_RANGE"] == "LOCALHOST"
-    assert Path(child["FASTDDS_DEFAULT_PROFILES_FILE"]).is_file()
+    (profile,) = [child[name] for name in environment.PROFILE_VARIABLES if name in child]
+    assert Path(profile).is_file()
     assert child["ROS_LOG_DIR"].startswith(str(tmp_path))
 
 

@@ -90,7 +90,7 @@ class Learner:
         if not self.warm:
             return 0
         due = self.config.updates_per_decision * (self.replay.total - self.config.warmup_decisions)
-        return max(0, int(due) - self.updates)
+        return max(0, self.config.critic_warmup_updates + int(due) - self.updates)
 
     def _batch(self) -> Batch:
         c, share = self.config, self.config.demo_share
@@ -119,7 +119,7 @@ class Learner:
         next_action, action = chunks[:rows], chunks[rows:]
         metrics = self._update_critic(state, batch, next_state, next_action)
         metrics |= self._update_noise_critic(state, latent, action)
-        metrics |= self._update_actor(state)
+        metrics |= self._update_actor(state, learn=self.updates >= self.config.critic_warmup_updates)
         self._track()
         self.updates += 1
         return metrics
@@ -143,8 +143,11 @@ class Learner:
         self._step("noise_critic", loss)
         return {"distill/loss": loss.item()}
 
-    def _update_actor(self, state: Tensor) -> dict[str, float]:
-        """−Q^W(s, ε + Δ) + α (‖Δ‖² − δ), then the projected dual ascent. The gradient never enters Φ."""
+    def _update_actor(self, state: Tensor, learn: bool) -> dict[str, float]:
+        """−Q^W(s, ε + Δ) + α (‖Δ‖² − δ), then the projected dual ascent. The gradient never enters Φ.
+
+        Before `learn` only the metrics are computed: an actor that follows critics made of noise leaves the region at once.
+        """
         c, noise = self.config, self._normal(state.shape[0])
         raw = self.actor.raw(state, noise)
         delta = self.actor.project(raw)
@@ -154,8 +157,9 @@ class Learner:
         if c.alpha_relative:
             gap = gap / c.delta
         loss = -value.mean() + self.alpha * gap
-        self._step("actor", loss)
-        if c.lagrangian:
+        if learn:
+            self._step("actor", loss)
+        if learn and c.lagrangian:
             self.alpha = max(0.0, self.alpha + c.alpha_learning_rate * min(2.0, gap.item()))
         total = delta.detach().square().sum(-1).mean().item()
         return {

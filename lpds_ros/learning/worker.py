@@ -18,12 +18,13 @@ from lpds_ros.weights import ActorParameters, pack_weights
 
 SLICE_S = 0.05
 RATE_WINDOW_S = 5.0
+SMOOTHING = 0.02  # of the reported metrics, per update
 GAP_WAIT_S, GAP_TRIES = 1.0, 5
 
 
 @dataclass(frozen=True)
 class Progress:
-    """What the learner does, for its status. state: warmup, learning, idle or refused. backlog: updates still owed."""
+    """What the learner does. state: warmup (until the actor moves), learning, idle or refused. metrics: smoothed."""
 
     state: str
     reason: str
@@ -108,8 +109,9 @@ class Worker:
         learner = self.learner
         waiting = sum(isinstance(record, Decision) for record in list(self._inbox))
         backlog = learner.owed + int(waiting * learner.config.updates_per_decision if learner.warm else 0)
+        warming = not learner.warm or learner.updates < learner.config.critic_warmup_updates
         return Progress(
-            state="refused" if self._refused else "warmup" if not learner.warm else "learning" if backlog else "idle",
+            state="refused" if self._refused else "warmup" if warming else "learning" if backlog else "idle",
             reason=self._refused,
             decisions=learner.replay.total,
             demonstrations=learner.demonstrations.total if learner.demonstrations else 0,
@@ -141,13 +143,18 @@ class Worker:
     def _slice(self):
         end = self._clock() + SLICE_S
         while self.learner.owed and not self._ending:
-            self._metrics = self.learner.update()
-            if self.learner.updates - self._pushed_at >= self.learner.config.push_every:
+            self._smooth(self.learner.update())
+            if self._push_due():
                 self._push()
             if self._clock() > end:
                 break
         self._rate.append((self._clock(), self.learner.updates))
         self._on_progress(self.progress())
+
+    def _smooth(self, metrics: dict[str, float]):
+        """Running averages: one minibatch's ‖Δ‖² says little about its expectation."""
+        old = self._metrics
+        self._metrics = {k: old[k] + SMOOTHING * (v - old[k]) if k in old else v for k, v in metrics.items()}
 
     def _take_in(self):
         while self._inbox:
@@ -208,6 +215,11 @@ class Worker:
                         f"episode {key[1]}: {gap.expected - found[key]} decisions are in no log; learning goes on",
                     )
                 del self._gaps[key]
+
+    def _push_due(self) -> bool:
+        """Nothing is pushed while only the critics learn: the actor is still the prior."""
+        config = self.learner.config
+        return self.learner.updates - max(self._pushed_at, config.critic_warmup_updates) >= config.push_every
 
     def _push(self):
         parameters = self.learner.actor_parameters()

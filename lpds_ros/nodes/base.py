@@ -27,11 +27,16 @@ from rclpy.signals import SignalHandlerOptions  # noqa: E402
 
 ROS_OWN = ("use_sim_time", "start_type_description_service")
 LAST_WORDS_S = 0.05
+OURS = ("lpds_ros", "__main__")  # a node started with `python -m` defines its own errors in __main__
 
 
 @dataclasses.dataclass(frozen=True)
 class NoParameters:
     """A node without parameters."""
+
+
+class Refused(ValueError):
+    """This process must not run, or not go on: raised anywhere, it ends the node with one line and exit code 2."""
 
 
 class LpdsNode(Node):
@@ -136,7 +141,10 @@ def main(node_class: type[LpdsNode], args: list[str] | None = None) -> int:
     ended.wait()
     spinner.end()
     code = 0
-    if spinner.error is not None:
+    if isinstance(spinner.error, Refused):
+        code = 2
+        sys.stderr.write(f"lpds {node_class.NAME}: {spinner.error}\n")
+    elif spinner.error is not None:
         code = 1
         _log_failure(node, spinner.error)
     try:
@@ -152,7 +160,7 @@ def main(node_class: type[LpdsNode], args: list[str] | None = None) -> int:
 
 def _is_ours(error: Exception) -> bool:
     """Whether the error is one of our own ValueErrors, whose text tells a person what to do; others keep their traceback."""
-    return isinstance(error, ValueError) and type(error).__module__.startswith("lpds_ros")
+    return isinstance(error, ValueError) and type(error).__module__.startswith(OURS)
 
 
 def _log_failure(node: Node, error: BaseException):

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from lpds_ros.nodes.base import LpdsNode, main as run_node  # isort: skip (sets what rclpy reads at its first import)
+from lpds_ros.nodes.base import LpdsNode, Refused, main as run_node  # isort: skip (sets what rclpy reads at its first import)
 import torch
 from lpds_msgs.msg import Decision as DecisionMsg
 from lpds_msgs.msg import Episode as EpisodeMsg
@@ -34,7 +34,7 @@ HEAR_S = 1.8  # a living learner speaks twice a second
 STATUS_PERIOD_S = 0.5
 
 
-class LearnerError(ValueError):
+class LearnerError(Refused):
     """The learner must not run: another one owns this run or this robot, or an input is missing."""
 
 
@@ -73,7 +73,7 @@ class LearnerNode(LpdsNode):
         self.learner_id = f"{time.time_ns():020d}-{os.getpid()}"
         self._run_dir = Path(p.run_dir)
         self._lease = self._claim()
-        self._refuse_a_second_one()
+        self._listen_first()
         torch.set_num_threads(p.threads)
         self._learner_config = load_learner_config(p.config or None)
         bundle = load_bundle(p.bundle)
@@ -113,25 +113,23 @@ class LearnerNode(LpdsNode):
                 f"a second learner: process {pid} already learns in {self._run_dir}; stop it first"
             ) from None
 
-    def _refuse_a_second_one(self):
+    def _listen_first(self):
         """One learner owns one robot. Only a status just sent counts: the dead stay in ROS's graph for a while."""
-        heard: list[str] = []
-        listener = self.create_subscription(
-            LearnerStatus, "lpds/learner_status", lambda message: heard.append(message.learner_id), qos.CONTROL
-        )
+        self.create_subscription(LearnerStatus, "lpds/learner_status", self._on_status, qos.CONTROL)
         executor = SingleThreadedExecutor(context=self.context)
         executor.add_node(self)
-        start_s = time.monotonic()
-        while not heard and time.monotonic() - start_s < (
-            HEAR_S if self.count_publishers("lpds/learner_status") else LISTEN_S
-        ):
+        start_s, limit_s = time.monotonic(), LISTEN_S
+        while time.monotonic() - start_s < limit_s:
+            limit_s = HEAR_S if self.count_publishers("lpds/learner_status") else LISTEN_S
             executor.spin_once(timeout_sec=0.05)
         executor.remove_node(self)
         executor.shutdown()
-        self.destroy_subscription(listener)
-        if heard:
+
+    def _on_status(self, message: LearnerStatus):
+        """The older of two learners stays: ids begin with the time of their start."""
+        if message.learner_id and message.learner_id < self.learner_id:
             raise LearnerError(
-                f"a second learner: {heard[0]} already serves this robot; "
+                f"a second learner: {message.learner_id} already serves this robot; "
                 "stop it, or use another namespace or ROS_DOMAIN_ID"
             )
 

@@ -5,11 +5,11 @@ import array
 import numpy as np
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Pose, PoseStamped
-
 from lpds_msgs.msg import Decision as DecisionMsg
 from lpds_msgs.msg import Episode as EpisodeMsg
 from lpds_msgs.msg import Observation as ObservationMsg
 from lpds_msgs.msg import OperatorCommand
+
 from lpds_ros.contract import Contract, require_same_contract
 from lpds_ros.records import Decision, Episode, Mark, Observation, OperatorInput, Source
 
@@ -37,7 +37,7 @@ def floats(values) -> array.array:
 
 
 def numbers(field, shape, name: str) -> np.ndarray:
-    """float32 array [shape] of a float32[] field; raises MessageError when the count differs. A copy, writable by nobody."""
+    """float32 array [shape] of a float32[] field; a copy, read-only. Raises MessageError when the count differs."""
     values = np.array(field, np.float32)
     if values.size != int(np.prod(shape)):
         raise MessageError(f"field '{name}' holds {values.size} numbers, expected {tuple(int(s) for s in shape)}")
@@ -122,7 +122,9 @@ def operator_from_msg(message: OperatorCommand, contract: Contract) -> OperatorI
     size = (contract.action.size,)
     action = numbers(message.action, size, "action") if message.active else np.zeros(size, np.float32)
     if message.mark not in set(Mark):
-        raise MessageError(f"operator mark {message.mark} is not one of {', '.join(f'{m.value} {m.name}' for m in Mark)}")
+        raise MessageError(
+            f"operator mark {message.mark} is not one of {', '.join(f'{m.value} {m.name}' for m in Mark)}"
+        )
     return OperatorInput(stamp_ns(message.header.stamp), message.active, action, Mark(message.mark), message.stop)
 
 

@@ -33,7 +33,9 @@ WARN_S = 5.0
 class Parameters:
     contract: str = parameter("", "contract file (required)")
     clock: str = parameter("realtime", "how time passes", choices=("realtime", "lockstep"))
-    lead_s: float = parameter(0.008, "how long before steering's tick an observation is made (realtime)", "s", (0.0, 0.5))
+    lead_s: float = parameter(
+        0.008, "how long before steering's tick an observation is made (realtime)", "s", (0.0, 0.5)
+    )
     missing_s: float = parameter(1.0, "wall time after which a missing stream is said (lockstep)", "s", (0.05, 60.0))
 
 
@@ -78,7 +80,7 @@ class PerceptionNode(LpdsNode):
         else:
             self._thread = NodeThread(self, self._run, "perception")
 
-    # -- samples --------------------------------------------------------------------------------------------------
+    # -- samples --------------------------------------------------------------
 
     def _on_pose(self, name: str):
         def push(message: PoseStamped):
@@ -111,7 +113,7 @@ class PerceptionNode(LpdsNode):
             self._pending_ns, self._since_s = stamp, self._heard_s
         self._emit_if_complete()
 
-    # -- lockstep -------------------------------------------------------------------------------------------------
+    # -- lockstep --------------------------------------------------------------
 
     def _emit_if_complete(self):
         if self._pending_ns is not None and self._aligner.complete_at(self._pending_ns):
@@ -123,9 +125,11 @@ class PerceptionNode(LpdsNode):
         if self._pending_ns is not None and now - self._since_s > self.params.missing_s:
             self._emit(self._aligner.observe(self._pending_ns, exact=True))
         elif self._pending_ns is None and now - self._heard_s > WARN_S:
-            self._warn(f"nothing on {self.contract.reward.topic} for {now - self._heard_s:.0f} s: is the simulation running?")
+            self._warn(
+                f"nothing on {self.contract.reward.topic} for {now - self._heard_s:.0f} s: is the simulation running?"
+            )
 
-    # -- realtime -------------------------------------------------------------------------------------------------
+    # -- realtime --------------------------------------------------------------
 
     def _run(self, ending: threading.Event):
         while not ending.is_set():
@@ -135,7 +139,7 @@ class PerceptionNode(LpdsNode):
             self._emit(observation)
             self.clock.done()
 
-    # -- out ------------------------------------------------------------------------------------------------------
+    # -- out --------------------------------------------------------------
 
     def _emit(self, observation: Observation):
         self._pending_ns = None

@@ -7,7 +7,7 @@ import threading
 import uuid
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from lpds_ros.nodes.base import LpdsNode, main as run_node  # isort: skip (sets what rclpy reads at its first import)
@@ -22,6 +22,7 @@ from std_srvs.srv import Trigger
 from lpds_ros.contract import Contract, ContractError, load_contract, require_same_contract
 from lpds_ros.nodes import qos
 from lpds_ros.nodes.messages import (
+    MessageError,
     decision_to_msg,
     episode_to_msg,
     observation_from_msg,
@@ -31,9 +32,10 @@ from lpds_ros.nodes.messages import (
 )
 from lpds_ros.nodes.steering_drive import LockstepDriver, RealtimeDriver
 from lpds_ros.nodes.steering_hand import HandClient
+from lpds_ros.nodes.steering_params import Parameters
 from lpds_ros.nodes.steering_turn import EpisodeTurn
 from lpds_ros.nodes.steering_weights import WeightsInbox
-from lpds_ros.parameters import ParameterError, parameter
+from lpds_ros.parameters import ParameterError
 from lpds_ros.prior.bundle import Bundle, load_bundle
 from lpds_ros.prior.session import DecoderSession
 from lpds_ros.records import Mark, Mode, Observation, OperatorInput
@@ -45,33 +47,6 @@ from lpds_ros.weights import unpack_weights
 
 POLL_S = 0.02
 NO_BUNDLE = ("", "none")
-
-
-@dataclass(frozen=True)
-class Parameters:
-    bundle: str = parameter("", "bundle directory of the prior; empty or none: only an operator drives")
-    contract: str = parameter("", "contract file; empty: the bundle's own")
-    clock: str = parameter("realtime", "how time passes", choices=("realtime", "lockstep"))
-    provider: str = parameter("cpu", "where the decoder runs; the one really used is in the status")
-    threads: int = parameter(1, "threads of the decoder", range=(1, 64))
-    actor: str = parameter("", "file of actor weights to start from; empty: the prior")
-    max_radius: float = parameter(12.0, "bound on the norm of the perturbation, whatever weights arrive", range=(1e-6, 1e6))
-    seed: int = parameter(0, "of the noise", range=(0, 2**62))
-    seed_base: int = parameter(0, "seed of episode 0; episode e has seed_base + e", range=(0, 2**62))
-    episodes: int = parameter(0, "episodes to run; 0: endless", range=(0, 2**31))
-    target_hz: float = parameter(100.0, "rate of interpolated pose targets", "Hz", (20.0, 1000.0))
-    targets_topic: str = parameter("target_pose", "topic of the pose targets")
-    gripper: str = parameter("franka_gripper", "namespace of the gripper's actions")
-    homing: bool = parameter(False, "home the gripper at start-up")
-    wait_for_operator: str = parameter(
-        "auto", "lockstep: tick only on the operator's answer; auto: without a bundle", choices=("auto", "always", "never")
-    )
-    auto_reset: bool = parameter(True, "call lpds/reset before each episode")
-    listeners: int = parameter(0, "subscribers of lpds/decision to wait for before an episode", range=(0, 16))
-    learner_gate: bool = parameter(False, "a learner is expected: let it catch up before each episode")
-    learner_backlog_limit: int = parameter(100, "updates it may still owe", range=(0, 1_000_000))
-    learner_patience_s: float = parameter(60.0, "longest wait for the learner", "s", (0.1, 3600.0))
-    status_hz: float = parameter(5.0, "rate of lpds/steering_status", "Hz", (0.1, 100.0))
 
 
 class SteeringNode(LpdsNode):
@@ -89,7 +64,7 @@ class SteeringNode(LpdsNode):
             self.destroy_node()
             raise
 
-    # -- start --------------------------------------------------------------------------------------------------------
+    # -- start --------------------------------------------------------------
 
     def _set_up(self):
         p = self.params
@@ -108,7 +83,7 @@ class SteeringNode(LpdsNode):
         self._tick: Tick | None = None
         self._measured: Observation | None = None
         self._intruder = ""
-        self._reported_failure = ""
+        self._reported_failure = self._refused = ""
         self._hand = HandClient(self, p.gripper, HandCommands(), cancel_first=not self._lockstep)
         self._home_due = p.homing
         self._inbox = WeightsInbox(self.contract, self._prior_digest, self._install, self.get_logger())
@@ -162,19 +137,34 @@ class SteeringNode(LpdsNode):
         self.create_timer(POLL_S, self._poll, clock=steady)
         self.create_timer(1.0 / self.params.status_hz, self._publish_status, clock=steady)
 
-    # -- in -----------------------------------------------------------------------------------------------------------
+    # -- in --------------------------------------------------------------
 
     def _on_observation(self, message: ObservationMsg):
-        self._driver.on_observation(observation_from_msg(message, self.contract))
+        try:
+            observation = observation_from_msg(message, self.contract)
+        except (ContractError, MessageError) as error:
+            self._refuse(f"lpds/observation refused: {error}")
+            return
+        self._refused = ""
+        self._driver.on_observation(observation)
 
     def _on_operator(self, message: OperatorCommand):
-        operator = operator_from_msg(message, self.contract)
-        if operator.stop:
+        if message.stop:  # whatever else is wrong with it
             self.core.stop("the operator stopped the arm")
+        try:
+            operator = operator_from_msg(message, self.contract)
+        except MessageError as error:
+            self.complain(f"lpds/operator refused: {error}")
+            return
         with self._lock:
             waiting = self._operator.mark if self._operator is not None else Mark.NONE
             self._operator = replace(operator, mark=operator.mark or waiting)
         self._driver.on_operator()
+
+    def _refuse(self, reason: str):
+        if reason != self._refused:
+            self._refused = reason
+            self.complain(reason)
 
     def _on_weights(self, message: SteeringWeights):
         self._inbox.on_weights(message)
@@ -202,7 +192,7 @@ class SteeringNode(LpdsNode):
             self._turn.start(self.params.seed_base + self._index)
         return response
 
-    # -- one tick (called by the driver, in real time on its thread) ----------------------------------------------------
+    # -- one tick (called by the driver, in real time on its thread) -----------------
 
     @property
     def running(self) -> bool:
@@ -241,7 +231,7 @@ class SteeringNode(LpdsNode):
             self._targets.publish(pose_stamped_msg(target.stamp_ns, target.position, target.orientation))
 
     def aftermath(self, tick: Tick, then: Callable[[], None] | None = None):
-        """Hand out what a tick gave: at once in lockstep, through the executor in real time. then: see HandClient.send."""
+        """Hand out what a tick gave: in lockstep at once, in real time by the executor. then: see HandClient.send."""
         if self._lockstep:
             self._hand_out(tick, then)
         elif tick.decision or tick.episode or tick.gripper or self.core.failure:
@@ -269,7 +259,7 @@ class SteeringNode(LpdsNode):
             self._hand.forget()
             self._next_episode()
 
-    # -- episodes -----------------------------------------------------------------------------------------------------
+    # -- episodes --------------------------------------------------------------
 
     def _next_episode(self):
         self._index += 1
@@ -287,7 +277,7 @@ class SteeringNode(LpdsNode):
         wanted, there = self.params.listeners, self._decisions.get_subscription_count()
         return f"waiting for {wanted} subscribers of lpds/decision, {there} are there" if there < wanted else ""
 
-    # -- housekeeping -------------------------------------------------------------------------------------------------
+    # -- housekeeping --------------------------------------------------------------
 
     def _poll(self):
         self._turn.poll()
@@ -303,7 +293,9 @@ class SteeringNode(LpdsNode):
         others = [p for p in publishers if (p.node_name, p.node_namespace) != mine]
         names = [f"{p.node_namespace.rstrip('/')}/{p.node_name}" for p in others] or ["a second steering node"]
         several = len(publishers) > 1
-        self._intruder = f"another publisher on {topic}: {', '.join(names)}; only steering may command it" if several else ""
+        self._intruder = (
+            f"another publisher on {topic}: {', '.join(names)}; only steering may command it" if several else ""
+        )
 
     def _publish_status(self):
         self._look_for_intruders()
@@ -313,8 +305,8 @@ class SteeringNode(LpdsNode):
             mode, reason = latched
         elif self._done:
             mode, reason = Mode.HOLD, self._done
-        elif self._intruder:
-            mode, reason = Mode.HOLD, self._intruder
+        elif self._intruder or self._refused:
+            mode, reason = Mode.HOLD, self._intruder or self._refused
         message = SteeringStatus(
             session=self.session,
             mode=int(mode),
@@ -359,7 +351,9 @@ class SteeringNode(LpdsNode):
 
 def _contract(path: str, bundle: Bundle | None) -> Contract:
     if not path and bundle is None:
-        raise ContractError("parameters contract and bundle are both empty: -p bundle:=models/<name>, or -p contract:=<file>")
+        raise ContractError(
+            "parameters contract and bundle are both empty: -p bundle:=models/<name>, or -p contract:=<file>"
+        )
     contract = load_contract(path) if path else bundle.contract
     if bundle is not None:
         require_same_contract(contract, bundle.contract.digest, f"bundle {bundle.name}")

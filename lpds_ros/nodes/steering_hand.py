@@ -11,9 +11,9 @@ from lpds_ros.robot.gripper import Event, HandCommands
 class HandClient:
     """Sends open (Move), close (Grasp) and Homing goals to franka_gripper's action servers.
 
-    cancel_first: cancel the goal in flight and wait for its end before the next is sent (the real hand blocks on each goal
-    and would queue them). Without it the next goal is sent at once and supersedes (the simulation, where in lockstep time
-    stands still while steering waits).
+    cancel_first: cancel the goal in flight and wait for its end before the next is sent (the real hand blocks on each
+    goal and would queue them). Without it the next goal is sent at once and supersedes (the simulation, where in
+    lockstep time stands still while steering waits).
     """
 
     def __init__(self, node, prefix: str, commands: HandCommands, cancel_first: bool):
@@ -39,7 +39,7 @@ class HandClient:
         self._next = None
 
     def send(self, event: Event | str, on_accepted: Callable[[], None] = lambda: None):
-        """Give the goal of an event ("open", "close", "homing"); `on_accepted` is called once it is accepted or refused."""
+        """Give the goal of "open", "close" or "homing"; `on_accepted` is called once it is accepted or refused."""
         if self._flying and self._cancel_first:
             self._next = event
             if self._handle is not None:

@@ -1,9 +1,10 @@
-"""From one episode to the next: the learner catches up, the task is reset, the core may begin. A small state machine."""
+"""From one episode to the next: the learner catches up, the task is reset, the core may begin."""
 
 import time
 from collections.abc import Callable
 
 from lpds_msgs.srv import Reset
+
 from lpds_ros.nodes.messages import stamp_ns
 
 SAY_S = 5.0
@@ -14,9 +15,10 @@ RETRY_S = 1.0
 class EpisodeTurn:
     """`start` begins the turn; `poll` (called on every event that may help, and by a timer) moves it on.
 
-    on_ready(seed, stamp_ns) is called in the executor when the first state of the new episode will carry that stamp or a
-    later one. backlog_limit: updates the learner may still owe when the next episode starts, None without the gate.
-    patience_s: how long the gate waits for a learner. auto_reset: call lpds/reset; otherwise the episode starts as things are.
+    on_ready(seed, stamp_ns) is called in the executor when the first state of the new episode will carry that stamp
+    or a later one. backlog_limit: updates the learner may still owe when the next episode starts, None without the
+    gate. patience_s: how long the gate waits for a learner. auto_reset: call lpds/reset; otherwise the episode starts
+    as things are.
     """
 
     def __init__(
@@ -92,7 +94,11 @@ class EpisodeTurn:
             self._log.warning(f"the learner has been silent for {now - self._heard_s:.0f} s: going on without it")
             self._backlog_limit = None
         elif now - self._began_s > self._patience_s:
-            what = "no learner has been heard" if self._backlog is None else f"the learner still owes {self._backlog} updates"
+            what = (
+                "no learner has been heard"
+                if self._backlog is None
+                else f"the learner still owes {self._backlog} updates"
+            )
             self._log.warning(f"{what} after {self._patience_s:.0f} s: starting the episode anyway")
             self._gate_open = True
         return self._gate_open or self._backlog_limit is None

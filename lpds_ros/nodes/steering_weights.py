@@ -5,6 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from lpds_msgs.msg import LearnerStatus, SteeringWeights
+
 from lpds_ros.contract import Contract
 from lpds_ros.weights import MAX_BYTES, ActorParameters, WeightsError, sha256, unpack_weights
 
@@ -14,8 +15,8 @@ LEASE_S = 10.0
 class WeightsInbox:
     """Checks each push: one learner owns this robot, size, checksum, digests, shapes, finiteness, a rising version.
 
-    install: called with accepted parameters, on a thread of the inbox. `rejected` says why the last push was refused, and
-    is empty when it was taken. now_s: the clock of the learner's lease, for tests.
+    install: called with accepted parameters, on a thread of the inbox. `rejected` says why the last push was refused,
+    and is empty when it was taken. now_s: the clock of the learner's lease, for tests.
     """
 
     def __init__(
@@ -26,7 +27,13 @@ class WeightsInbox:
         log,
         now_s: Callable[[], float] = time.monotonic,
     ):
-        self._contract, self._prior_digest, self._install, self._log, self._now_s = contract, prior_digest, install, log, now_s
+        self._contract, self._prior_digest, self._install, self._log, self._now_s = (
+            contract,
+            prior_digest,
+            install,
+            log,
+            now_s,
+        )
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="weights")
         self._owner, self._seen_s = "", 0.0
         self.version = -1
@@ -41,8 +48,8 @@ class WeightsInbox:
         """Check one push. Returns at once; the work is done on the inbox's own thread."""
         if not self._owned_by(message.learner_id):
             self._refuse(
-                f"version {message.version} comes from learner {message.learner_id}, this robot is served by {self._owner}: "
-                "stop one of the two, or give them different namespaces"
+                f"version {message.version} comes from learner {message.learner_id}, this robot is served by "
+                f"{self._owner}: stop one of the two, or give them different namespaces"
             )
             return
         self._owner, self._seen_s = message.learner_id, self._now_s()
@@ -55,7 +62,7 @@ class WeightsInbox:
         try:
             parameters = self._unpack(message)
             self._install(parameters)
-        except Exception as error:  # a push must never do more harm than be refused
+        except Exception as error:  # noqa: BLE001 (a push never does more harm than being refused)
             self._refuse(f"{'' if isinstance(error, ValueError) else type(error).__name__ + ': '}{error}")
             return
         self.version, self.rejected = parameters.version, ""

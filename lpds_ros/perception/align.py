@@ -93,7 +93,7 @@ class Aligner:
         target.push(stamp_ns, {"position": position, "orientation": canonical(orientation)})
 
     def push_joints(self, stream: str, stamp_ns: int, position, velocity=(), effort=()):
-        """Sample of a JointState stream; only the fields the contract uses are looked at (drivers leave others empty)."""
+        """Sample of a JointState stream; only fields the contract uses are looked at (drivers leave others empty)."""
         target = self._stream(stream)
         fields = {"position": position, "velocity": velocity, "effort": effort}
         fields = {name: np.array(fields[name], np.float64) for name in sorted(self._needed[stream])}
@@ -121,8 +121,8 @@ class Aligner:
     def observe(self, now_ns: int, exact: bool = False) -> Observation:
         """The observation of the control tick at `now_ns`; asked again for the same tick, the same answer.
 
-        exact: every sample must carry the tick's own stamp (lockstep); otherwise the newest not younger than the tick is
-        taken if its age is within the stream's limit. Its reward is the sum over (previous tick, this tick].
+        exact: every sample must carry the tick's own stamp (lockstep); otherwise the newest not younger than the tick
+        is taken if its age is within the stream's limit. Its reward is the sum over (previous tick, this tick].
         """
         if self._tick_ns is not None and now_ns < self._tick_ns:
             self.reset()

@@ -13,7 +13,7 @@ Seven = tuple[float, float, float, float, float, float, float]
 
 @dataclass(frozen=True)
 class JointLimits:
-    """Hard limits of the seven joints: rad, rad/s, Nm; `offset_radps` and `deceleration_radps2` shape the velocity limit."""
+    """Hard limits of the seven joints: rad, rad/s, Nm; offset and deceleration shape the velocity limit."""
 
     position_min_rad: Seven
     position_max_rad: Seven
@@ -61,7 +61,7 @@ class ArmLimits:
                 raise ValueError("every position_min_rad must be below its position_max_rad")
 
     def velocity_max(self, q: np.ndarray) -> np.ndarray:
-        """Highest allowed speed towards the upper limits at `q` [7] rad, rad/s (Franka's position-dependent formula)."""
+        """Highest allowed speed towards the upper limits at `q` [7] rad, rad/s (Franka's formula, by position)."""
         return self._towards(np.asarray(self.joints.position_max_rad) - q)
 
     def velocity_min(self, q: np.ndarray) -> np.ndarray:

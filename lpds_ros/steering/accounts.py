@@ -9,7 +9,9 @@ from lpds_ros.records import Decision, Episode, Source
 class OpenDecision:
     """A decision while it runs. state: float32 [T_o*d_o] it was decided at; noise, delta, chunk as in Decision."""
 
-    def __init__(self, contract: Contract, *, stamp_ns, source: Source, version: int, state, noise, delta, chunk, decode_s=0.0):
+    def __init__(
+        self, contract: Contract, *, stamp_ns, source: Source, version: int, state, noise, delta, chunk, decode_s=0.0
+    ):
         self.source, self.ticks = source, 0
         self._observed = 0  # ticks whose outcome a valid observation has shown
         self._contract, self._stamp_ns, self._version, self._state = contract, stamp_ns, version, state

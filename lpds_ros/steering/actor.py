@@ -52,9 +52,12 @@ class Actor:
 
 
 def project(delta: np.ndarray, radius: float) -> np.ndarray:
-    """Radial projection onto ‖Δ‖₂ ≤ radius; inside it the very same numbers. The bound holds after rounding to float32."""
+    """Radial projection onto ‖Δ‖₂ ≤ radius; inside it the very same numbers. The bound holds after rounding to float32.
+
+    What is not finite is returned as it is: there is no direction to keep.
+    """
     length = math.sqrt(float(np.square(delta, dtype=np.float64).sum()))
-    if not length > radius:
+    if length <= radius or not math.isfinite(length):
         return delta
     shortened = (delta * (radius / length)).astype(np.float32)
     if math.sqrt(float(np.square(shortened, dtype=np.float64).sum())) > radius:

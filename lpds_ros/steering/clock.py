@@ -26,11 +26,13 @@ class Ring:
 class TickClock:
     """Wakes at absolute deadlines k * period + phase, and keeps the accounts of how well that went.
 
-    A deadline that has passed by more than a period is skipped, never made up for by a burst. `missed` counts ticks that
-    started more than half a period late, and skipped ones. now_ns, sleep_s: the clock and its sleep, for tests.
+    A deadline that has passed by more than a period is skipped, never made up for by a burst. `missed` counts ticks
+    that started more than half a period late, and skipped ones. now_ns, sleep_s: the clock and its sleep, for tests.
     """
 
-    def __init__(self, period_ns: int, phase_ns: int = 0, *, window: int = 4096, now_ns=time.monotonic_ns, sleep_s=time.sleep):
+    def __init__(
+        self, period_ns: int, phase_ns: int = 0, *, window: int = 4096, now_ns=time.monotonic_ns, sleep_s=time.sleep
+    ):
         self.period_ns, self._phase_ns = period_ns, phase_ns
         self._now_ns, self._sleep_s = now_ns, sleep_s
         self._deadline_ns: int | None = None

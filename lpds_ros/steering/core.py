@@ -1,8 +1,8 @@
 """The steering core: one control tick at a time, without ROS. Observation in; pose targets, events and records out.
 
 A tick first closes the books of the tick before it (the observation carries its reward), may end the decision and the
-episode, and then decides who drives: the operator, the policy's chunk, or nobody (the target is held). Operator and policy
-drive the very same target, so neither a takeover nor a release makes a jump.
+episode, and then decides who drives: the operator, the policy's chunk, or nobody (the target is held). Operator and
+policy drive the very same target, so neither a takeover nor a release makes a jump.
 """
 
 import traceback
@@ -17,8 +17,8 @@ from lpds_ros.robot.gripper import GripperLogic
 from lpds_ros.steering.accounts import Accounts, OpenDecision
 from lpds_ros.steering.ladder import Ladder
 from lpds_ros.steering.params import SteeringParams
-from lpds_ros.steering.safety import UnsafeAction
-from lpds_ros.steering.schedule import Chunk, ChunkError, Chunker, NoiseStream
+from lpds_ros.steering.safety import UnsafeActionError
+from lpds_ros.steering.schedule import Chunk, Chunker, ChunkError, NoiseStream
 from lpds_ros.steering.target import Target
 from lpds_ros.steering.tick import PoseTarget, Tick
 from lpds_ros.weights import ActorParameters
@@ -78,7 +78,8 @@ class SteeringCore:
         self._chunker.install(parameters)
 
     def begin_episode(self, episode: int, seed: int, not_before_ns: int = 0):
-        """Start an episode with the first valid observation stamped `not_before_ns` or later; the hand is taken as open.
+        """Start an episode with the first valid observation stamped `not_before_ns` or later; the hand is taken as
+        open.
 
         Raises RuntimeError while another episode runs.
         """
@@ -105,14 +106,14 @@ class SteeringCore:
         """One control tick; never raises. An unexpected error latches FAULT and holds the target."""
         try:
             return self._tick(observation, self._fresh(operator, observation.stamp_ns))
-        except Exception as error:  # the arm must be held, whatever is broken; `failure` carries the traceback
+        except Exception as error:  # noqa: BLE001 (the arm must be held, whatever is broken; `failure` has the traceback)
             self.failure = traceback.format_exc()
             self._ladder.latch(Mode.FAULT, f"internal error: {type(error).__name__}: {error}")
             self._open = None
             return self._held(observation.stamp_ns, *self._ladder.latched)
 
     def _fresh(self, operator: OperatorInput | None, now_ns: int) -> OperatorInput | None:
-        """The operator's input unless it belongs to an earlier episode; one so old that its device may be dead drives not."""
+        """The operator's input unless it belongs to an earlier episode; too old (a dead device?), it drives not."""
         if operator is None or operator.stamp_ns < self._not_before_ns:
             return None
         old = abs(now_ns - operator.stamp_ns) > self._params.operator_max_age_s * 1e9
@@ -223,7 +224,7 @@ class SteeringCore:
                 self._open = self._decide(now_ns, by_operator)
             row = np.clip(operator.action, -1.0, 1.0).astype(np.float32) if by_operator else self._open.row()
             sent = self._target.advance(row, observation.position, observation.orientation)
-        except (ChunkError, UnsafeAction) as error:
+        except (ChunkError, UnsafeActionError) as error:
             who = "the operator's " if by_operator else ""
             self._ladder.hold(f"{who}{error}")
             return self._held(now_ns, Mode.HOLD, f"{who}{error}", self._end_decision(truncated=True) or decision)
@@ -234,7 +235,9 @@ class SteeringCore:
         return Tick(
             stamp_ns=now_ns,
             mode=Mode.PRIOR if chunk_reason else Mode.RUN,
-            reason="the operator drives" if by_operator else chunk_reason or f"steered by version {self.weights_version}",
+            reason="the operator drives"
+            if by_operator
+            else chunk_reason or f"steered by version {self.weights_version}",
             source=self._open.source,
             targets=self._target.sub_targets(now_ns),
             gripper=self._gripper.update(float(row[-1]), now_ns) if grips else None,
@@ -268,14 +271,18 @@ class SteeringCore:
         return self._ladder.latched or (Mode.HOLD, otherwise)
 
     def _rest(self, observation: Observation, valid: bool, decision: Decision | None, episode: Episode | None) -> Tick:
-        """Between episodes, or stopped: the target is held; entering STOP or FAULT it goes to the measured pose, once."""
+        """Between episodes, or stopped: the target is held; on STOP or FAULT it goes once to the measured pose."""
         if self._ladder.latched is not None and valid and self._target.seeded and not self._relieved:
             self._target.seed(observation.position, observation.orientation)
             self._relieved = True
-        mode, reason = self._idle(f"episode {self._accounts.episode} ended: {episode.reason}" if episode else "between episodes")
+        mode, reason = self._idle(
+            f"episode {self._accounts.episode} ended: {episode.reason}" if episode else "between episodes"
+        )
         return self._held(observation.stamp_ns, mode, reason, decision, episode)
 
-    def _held(self, now_ns: int, mode: Mode, reason: str, decision: Decision | None = None, episode: Episode | None = None):
+    def _held(
+        self, now_ns: int, mode: Mode, reason: str, decision: Decision | None = None, episode: Episode | None = None
+    ):
         if self._target.seeded:
             self._target.hold()
         return Tick(now_ns, mode, reason, None, self._target.sub_targets(now_ns), None, decision, episode)

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 class SteeringParams:
     """Limits and rates of the steering core. Every one must be positive.
 
-    target_hz: rate of interpolated pose targets. max_speed_mps, max_turn_radps: of the commanded pose. anchor_m, anchor_rad:
-    a target farther than this from the measured pose starts again from it. gripper_threshold, gripper_dwell_s: see
-    GripperLogic. resume_after: clean observations that end a HOLD. max_radius: ‖Δ‖₂ allowed here, whatever weights arrive.
-    operator_max_age_s: an operator's command older (or younger) than this does not drive.
+    target_hz: rate of interpolated pose targets. max_speed_mps, max_turn_radps: of the commanded pose. anchor_m,
+    anchor_rad: a target farther than this from the measured pose starts again from it. gripper_threshold,
+    gripper_dwell_s: see GripperLogic. resume_after: clean observations that end a HOLD. max_radius: ‖Δ‖₂ allowed
+    here, whatever weights arrive. operator_max_age_s: an operator's command older (or younger) than this does not
+    drive.
     """
 
     target_hz: float = 100.0

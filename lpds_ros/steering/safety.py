@@ -10,13 +10,13 @@ from lpds_ros.geometry import angle_between, canonical, from_rotation_vector, mu
 from lpds_ros.steering.params import SteeringParams
 
 
-class UnsafeAction(ValueError):
+class UnsafeActionError(ValueError):
     """An action row that cannot be executed in any form; the text names the value."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """Next commanded pose, and the row that leads there exactly (`sent`, float32 [d_a], as asked where nothing was cut)."""
+    """Next commanded pose, and the row that leads there (`sent`, float32 [d_a], as asked where nothing was cut)."""
 
     position: np.ndarray
     orientation: np.ndarray
@@ -46,14 +46,14 @@ class SafetyFilter:
         return not float(offset @ offset) <= self._anchor_m**2
 
     def turned(self, orientation: np.ndarray, measured: np.ndarray) -> bool:
-        """The same for orientations and anchor_rad. Without a rotation in the action the orientation is never re-anchored."""
+        """The same for orientations and anchor_rad; never without a rotation in the action."""
         return self._turns and not angle_between(orientation, measured) <= self._anchor_rad
 
     def step(self, position: np.ndarray, orientation: np.ndarray, row: np.ndarray) -> Step:
-        """Integrate one action row [d_a] on the commanded pose. Raises UnsafeAction when the row is not finite."""
+        """Integrate one action row [d_a] on the commanded pose. Raises UnsafeActionError when the row is not finite."""
         if not np.isfinite(row).all():
             index = int(np.argmin(np.isfinite(row)))
-            raise UnsafeAction(f"action[{index}] is {row[index]}")
+            raise UnsafeActionError(f"action[{index}] is {row[index]}")
         values = row.astype(np.float64)
         moved = self._scale_m * values[:3]
         wanted = _shorten(moved, self._max_step_m)

@@ -18,7 +18,7 @@ class ChunkError(ValueError):
 
 
 class NoiseStream:
-    """ε of an episode: a counter-based stream keyed by the run's seed and the episode's, so it depends on nothing else."""
+    """ε of an episode: a counter-based stream keyed by the run's and the episode's seed; it depends on nothing else."""
 
     def __init__(self, seed: int, episode_seed: int, shape: tuple[int, int]):
         self._shape = shape
@@ -50,7 +50,8 @@ class Chunk:
 class Chunker:
     """Turns a state into a chunk with the frozen decoder and the newest actor.
 
-    `install` may be called from any thread; the actor in use changes only in `swap`, which the core calls between chunks.
+    `install` may be called from any thread; the actor in use changes only in `swap`, which the core calls between
+    chunks.
     """
 
     def __init__(self, contract: Contract, decoder, max_radius: float):
@@ -74,7 +75,8 @@ class Chunker:
         """Keep as pending. Raises ValueError when the shapes do not fit the contract."""
         if len(parameters.state_shift) != self._contract.state_size:
             raise ValueError(
-                f"actor takes a state of {len(parameters.state_shift)} numbers, the contract gives {self._contract.state_size}"
+                f"actor takes a state of {len(parameters.state_shift)} numbers, "
+                f"the contract gives {self._contract.state_size}"
             )
         self._pending = Actor(parameters, self._contract.noise_shape, self._max_radius)
 
@@ -85,7 +87,8 @@ class Chunker:
             self._actor = pending
 
     def decode(self, state: np.ndarray, noise: np.ndarray) -> Chunk:
-        """Perturb and decode. A perturbation or steered chunk that is not finite is never used: the prior's takes its place.
+        """Perturb and decode. A perturbation or steered chunk that is not finite is never used: the prior's takes its
+        place.
 
         Raises ChunkError when the prior's own chunk is not finite, or the decoder fails.
         """
@@ -112,5 +115,7 @@ class Chunker:
         except Exception as error:  # whatever the runtime raises (out of memory, device lost), the arm must only hold
             raise ChunkError(f"the decoder failed: {type(error).__name__}: {error}") from error
         if rows.shape != (1, *self._contract.noise_shape):
-            raise ChunkError(f"the decoder gave shape {rows.shape}, the contract asks for {(1, *self._contract.noise_shape)}")
+            raise ChunkError(
+                f"the decoder gave shape {rows.shape}, the contract asks for {(1, *self._contract.noise_shape)}"
+            )
         return rows[0]

@@ -1,7 +1,7 @@
 """The commanded pose: deltas integrate on the last command, never on the measured pose, and re-anchor when it is far.
 
-Integrating on the measured pose would let gravity and friction drift the arm; never re-anchoring would wind the target up
-against an obstacle (reference: CRISP integrates on its last target, UMI and HIL-SERL clip the lead).
+Integrating on the measured pose would let gravity and friction drift the arm; never re-anchoring would wind the
+target up against an obstacle (reference: CRISP integrates on its last target, UMI and HIL-SERL clip the lead).
 """
 
 import numpy as np
@@ -44,7 +44,8 @@ class Target:
         self._last = self._last or self._pose
 
     def advance(self, row: np.ndarray, position: np.ndarray, orientation: np.ndarray) -> np.ndarray:
-        """Integrate one row [d_a]; position, orientation: measured. Returns the row that was sent. Raises UnsafeAction.
+        """Integrate one row [d_a]; position, orientation: measured. Returns the row that was sent. Raises
+        UnsafeActionError.
 
         After a re-anchoring the sent row counts from the measured pose.
         """
@@ -63,7 +64,8 @@ class Target:
         self._start, self._last = self._last, self._pose
 
     def sub_targets(self, stamp_ns: int) -> tuple[PoseTarget, ...]:
-        """n targets over the period that starts at `stamp_ns`; the i-th takes effect at i/n of it, the last is the command.
+        """n targets over the period that starts at `stamp_ns`; the i-th takes effect at i/n of it, the last is the
+        command.
 
         Empty before `seed`. To be asked for after `advance` or `hold`.
         """

@@ -21,8 +21,8 @@ class PoseTarget:
 class Tick:
     """Outcome of SteeringCore.tick. `reason` says why the mode is what it is, also when all is well.
 
-    targets: to be published, one per sub-period; empty only before the first valid observation of an episode.
-    source: who drove this tick; None when the target is held. gripper: an event, only on change. decision, episode: those
+    targets: to be published, one per sub-period; empty only before the first valid observation of an episode. source:
+    who drove this tick; None when the target is held. gripper: an event, only on change. decision, episode: those
     that ended with this observation. delta_sq_mean: of the running chunk, mean over the T_p * d_a dimensions.
     """
 

@@ -10,6 +10,7 @@ critic_width: 32
 actor_width: 32
 batch_size: 32
 warmup_decisions: 20
+critic_warmup_updates: 10
 updates_per_decision: 2.0
 push_every: 10
 """
@@ -17,11 +18,11 @@ push_every: 10
 
 @pytest.fixture
 def start(tmp_path):
-    """start("demo", "episodes:=3", …) → Launched, in a run folder of its own; all ended with the test."""
+    """start("demo", "episodes:=3", …) → Launched, in a run folder of its own or `run_dir`; all ended with the test."""
     runs = []
 
-    def launch(*words) -> Launched:
-        runs.append(Launched(tmp_path / "runs" / f"r{len(runs)}", *words))
+    def launch(*words, run_dir=None) -> Launched:
+        runs.append(Launched(run_dir or tmp_path / "runs" / f"r{len(runs)}", *words))
         return runs[-1]
 
     yield launch

@@ -51,8 +51,8 @@ class Launched:
     """One `lpds launch` or `lpds demo`: its output so far, and its end."""
 
     def __init__(self, run_dir: Path, *words):
-        self.run_dir, self._output = run_dir, run_dir.with_name(run_dir.name + ".out")
         run_dir.parent.mkdir(parents=True, exist_ok=True)
+        self.run_dir, self._output = run_dir, run_dir.with_name(f"{run_dir.name}.{time.monotonic_ns()}.out")
         with self._output.open("w") as out:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "lpds_ros.cli", *words, f"run_dir:={run_dir}"], stdout=out, stderr=out, cwd=ROOT

@@ -15,6 +15,7 @@ from lpds_ros.data.rollout_log import read_log
 from lpds_ros.environment import ros_environment
 from lpds_ros.prior.session import DecoderSession
 from lpds_ros.records import Decision, Episode, Source
+from lpds_ros.rollout import Rollout, make_core
 from lpds_ros.run_folder import open_run
 from lpds_ros.stack import command
 from lpds_ros.summary import read_rows
@@ -45,6 +46,15 @@ def test_a_demo_learns_and_leaves_a_whole_run_folder(start, basics, tiny_bundle)
     first = [d for d in decisions if d.weights_version == 0]
     assert first and not any(np.any(d.delta) for d in first) and all(d.source == Source.PRIOR for d in first)
 
+    # The same episode in one process, without ROS: the nodes exchange and compute the very same numbers.
+    rollout = Rollout(tiny_bundle.contract, make_core(tiny_bundle.contract, session, seed=1))
+    alone = [decision for _, decision, _ in rollout.episode(0, episodes[0].seed) if decision is not None]
+    together = [d for d in decisions if d.episode == 0]
+    assert len(alone) == len(together)
+    for a, b in zip(alone, together):
+        for name in ("observation", "noise", "chunk", "sent", "rewards", "tick_observations", "next_observation"):
+            np.testing.assert_array_equal(getattr(a, name), getattr(b, name), err_msg=f"decision {a.index}: {name}")
+
     summary = json.loads((run.run_dir / "summary.json").read_text())
     assert summary["episodes"] == 6 and summary["end"] == "all episodes done" and summary["weights_version"] > 0
     assert summary["success"]["all"] == np.mean([e.success for e in episodes])
@@ -54,9 +64,8 @@ def test_a_demo_learns_and_leaves_a_whole_run_folder(start, basics, tiny_bundle)
     latest = (run.run_dir / "actor" / "latest.safetensors").read_bytes()
     assert unpack_weights(latest, contract=tiny_bundle.contract, prior_digest=tiny_bundle.digest).version >= 1
 
-    again = start("demo", "--resume", str(run.run_dir), "--episodes", "1")
-    again_output = again.end(timeout_s=60), again.output
-    assert again_output[0] == 0, again_output[1]
+    again = start("demo", "--resume", str(run.run_dir), "--episodes", "1", run_dir=run.run_dir)
+    assert again.end(timeout_s=60) == 0, again.output
     assert [r.seed for r in read_rows(run.run_dir / "episodes.csv")] == [2_000_000 + i for i in range(7)]
 
 
@@ -87,15 +96,33 @@ def test_a_busy_domain_and_a_second_learner_are_refused_with_one_line(start, bas
             timeout=30,
             env=ros_environment(),
         )
-        assert learner.returncode == 2 and "a second learner" in learner.stderr and told in learner.stderr
+        assert learner.returncode == 2, learner.stderr
+        assert "a second learner" in learner.stderr and told in learner.stderr
+        assert len(learner.stderr.splitlines()) == 1
     assert run.end(signal.SIGTERM) == 0, run.output
     assert not belonging_to(run.run_dir)
+
+
+def test_a_killed_learner_is_started_again_and_goes_on(start, basics):
+    run = start("launch", "franka_steer.launch.py", *basics)
+    versions = lambda: len(list((run.run_dir / "actor").glob("v*.safetensors")))  # noqa: E731
+    wait_for(lambda: versions() >= 2, 60, "two versions")
+    (pid,) = [pid for pid, line in belonging_to(run.run_dir).items() if "nodes.learner" in line]
+    os.kill(pid, signal.SIGKILL)
+    run.wait_for("learner was killed by SIGKILL; started again")
+    before = versions()
+    wait_for(lambda: versions() > before, 60, "a version of the learner that was started again")
+    assert run.end(signal.SIGINT) == 0, run.output
+    assert not belonging_to(run.run_dir)
+    reported = [d for _, d in read_log(run.run_dir) if isinstance(d, Decision)]
+    used = [d.weights_version for d in reported]
+    assert used == sorted(used), "versions never go back"
 
 
 def test_an_essential_process_that_dies_ends_the_run_and_is_named(start, basics):
     run = start("launch", "franka_steer.launch.py", *basics, "learner:=false")
     wait_for(lambda: len(belonging_to(run.run_dir)) == 5, 40, "launcher and four nodes")
-    run.wait_for("[steering]", 40)
+    run.wait_for("[recorder]", 40)
     (pid,) = [pid for pid, line in belonging_to(run.run_dir).items() if "nodes.perception" in line]
     os.kill(pid, signal.SIGKILL)
     assert run.end() == 1
@@ -122,7 +149,8 @@ def test_a_missing_object_pose_holds_the_arm_and_is_named(ros, basics, tmp_path)
             children.append(subprocess.Popen(argv, env=ros_environment(todo.run_dir)))
         held = ros.wait(lambda: [s for s in statuses if s.mode == SteeringStatus.HOLD and "object" in s.reason], 40)
         assert "object" in held[-1].reason
-        assert observations and not any(o.valid for o in observations)
+        ros.wait(lambda: observations)
+        assert not any(o.valid for o in observations)
     finally:
         for child in reversed(children):
             child.send_signal(signal.SIGINT)

@@ -1,0 +1,36 @@
+"""Parameters of the steering node."""
+
+from dataclasses import dataclass
+
+from lpds_ros.parameters import parameter
+
+
+@dataclass(frozen=True)
+class Parameters:
+    bundle: str = parameter("", "bundle directory of the prior; empty or none: only an operator drives")
+    contract: str = parameter("", "contract file; empty: the bundle's own")
+    clock: str = parameter("realtime", "how time passes", choices=("realtime", "lockstep"))
+    provider: str = parameter("cpu", "where the decoder runs; the one really used is in the status")
+    threads: int = parameter(1, "threads of the decoder", range=(1, 64))
+    actor: str = parameter("", "file of actor weights to start from; empty: the prior")
+    max_radius: float = parameter(
+        12.0, "bound on the norm of the perturbation, whatever weights arrive", range=(1e-6, 1e6)
+    )
+    seed: int = parameter(0, "of the noise", range=(0, 2**62))
+    seed_base: int = parameter(0, "seed of episode 0; episode e has seed_base + e", range=(0, 2**62))
+    episodes: int = parameter(0, "episodes to run; 0: endless", range=(0, 2**31))
+    target_hz: float = parameter(100.0, "rate of interpolated pose targets", "Hz", (20.0, 1000.0))
+    targets_topic: str = parameter("target_pose", "topic of the pose targets")
+    gripper: str = parameter("franka_gripper", "namespace of the gripper's actions")
+    homing: bool = parameter(False, "home the gripper at start-up")
+    wait_for_operator: str = parameter(
+        "auto",
+        "lockstep: tick only on the operator's answer; auto: without a bundle",
+        choices=("auto", "always", "never"),
+    )
+    auto_reset: bool = parameter(True, "call lpds/reset before each episode")
+    listeners: int = parameter(0, "subscribers of lpds/decision to wait for before an episode", range=(0, 16))
+    learner_gate: bool = parameter(False, "a learner is expected: let it catch up before each episode")
+    learner_backlog_limit: int = parameter(100, "updates it may still owe", range=(0, 1_000_000))
+    learner_patience_s: float = parameter(60.0, "longest wait for the learner", "s", (0.1, 3600.0))
+    status_hz: float = parameter(5.0, "rate of lpds/steering_status", "Hz", (0.1, 100.0))

@@ -1,0 +1,142 @@
+"""The perception node between fake streams and a listener."""
+
+import time
+
+import numpy as np
+import pytest
+from steering_fakes import lift
+
+pytest.importorskip("rclpy")
+from geometry_msgs.msg import PoseStamped  # noqa: E402
+from lpds_msgs.msg import Observation, TaskState  # noqa: E402
+from sensor_msgs.msg import JointState  # noqa: E402
+
+from lpds_ros.nodes import qos  # noqa: E402
+from lpds_ros.nodes.messages import observation_from_msg, pose_stamped_msg, stamp_msg, stamp_ns  # noqa: E402
+from lpds_ros.nodes.perception import PerceptionNode  # noqa: E402 (imports ROS)
+from lpds_ros.parameters import ParameterError  # noqa: E402
+from lpds_ros.perception.align import Aligner  # noqa: E402
+from lpds_ros.resources import resource  # noqa: E402
+
+SECOND = 1_000_000_000
+CONTRACT = lift()
+MISSING_S = 0.3
+
+
+class Robot:
+    """Publishes the contract's streams; `heard` are the observations."""
+
+    def __init__(self, ros, **parameters):
+        self.node = ros.node("robot")
+        self.publishers = {
+            name: self.node.create_publisher(
+                PoseStamped if s.type.endswith("PoseStamped") else JointState, s.topic, qos.ROBOT_STATE
+            )
+            for name, s in CONTRACT.streams.items()
+        }
+        self.task = self.node.create_publisher(TaskState, "lpds/task_state", qos.CONTROL)
+        self.heard = []
+        self.node.create_subscription(Observation, "lpds/observation", self.heard.append, qos.CONTROL)
+        path = str(resource("config/contracts/lift.yaml"))
+        self.perception = ros.add(
+            PerceptionNode(context=ros.context, parameters={"contract": path, "missing_s": MISSING_S, **parameters})
+        )
+        topics = [*self.publishers.values(), self.task]
+        ros.wait(lambda: all(p.get_subscription_count() for p in topics), what="perception's subscriptions")
+        ros.wait(lambda: self.node.count_publishers("lpds/observation"), what="perception's publisher")
+
+    def say(self, stamp, *, leave_out=(), x=0.5):
+        poses = {"pose": ([x, 0.1, 0.3], [1.0, 0, 0, 0]), "object": ([0.5, 0.1, 0.02], [0, 0, 0, 1.0])}
+        joints = {"joint_state": [0.1] * 7, "gripper": [0.03, 0.03]}
+        for name, publisher in self.publishers.items():
+            if name in leave_out:
+                continue
+            if name in poses:
+                publisher.publish(pose_stamped_msg(stamp, *poses[name]))
+            else:
+                message = JointState(position=joints[name], velocity=[0.0] * len(joints[name]))
+                message.header.stamp = stamp_msg(stamp)
+                publisher.publish(message)
+
+    def say_task(self, stamp, reward=0.0, success=False):
+        message = TaskState(task="lift", reward=reward, success=success)
+        message.header.stamp = stamp_msg(stamp)
+        self.task.publish(message)
+
+
+def test_lockstep_gives_one_observation_when_everything_carries_the_stamp(ros):
+    robot = Robot(ros, clock="lockstep")
+    robot.say_task(SECOND, 1.0, True)
+    robot.say(SECOND)
+    ros.wait(lambda: robot.heard, what="an observation")
+    robot.say(SECOND + 50_000_000, x=0.51)
+    robot.say_task(SECOND + 50_000_000)
+    ros.wait(lambda: len(robot.heard) == 2, what="the second observation")
+    records = [observation_from_msg(m, CONTRACT) for m in robot.heard]
+    assert [r.stamp_ns for r in records] == [SECOND, SECOND + 50_000_000]
+    assert all(r.valid for r in records) and [r.reward for r in records] == [1.0, 0.0]
+    assert records[1].data[0] == np.float32(0.51)
+
+
+def test_what_the_node_sends_is_bit_equal_to_the_aligner_alone(ros):
+    robot = Robot(ros, clock="lockstep")
+    robot.say(SECOND, x=0.123456789)
+    robot.say_task(SECOND)
+    ros.wait(lambda: robot.heard, what="an observation")
+    aligner = Aligner(CONTRACT)
+    aligner.push_pose("pose", SECOND, [0.123456789, 0.1, 0.3], [1.0, 0, 0, 0])
+    aligner.push_pose("object", SECOND, [0.5, 0.1, 0.02], [0, 0, 0, 1.0])
+    aligner.push_joints("joint_state", SECOND, [0.1] * 7, [0.0] * 7)
+    aligner.push_joints("gripper", SECOND, [0.03, 0.03])
+    live = observation_from_msg(robot.heard[0], CONTRACT)
+    assert live.data.tobytes() == aligner.observe(SECOND).data.tobytes()
+
+
+def test_a_repeated_state_gets_the_same_observation_again(ros):
+    robot = Robot(ros, clock="lockstep")
+    robot.say(SECOND)
+    robot.say_task(SECOND, 1.0)
+    ros.wait(lambda: len(robot.heard) == 1)
+    robot.say(SECOND)
+    robot.say_task(SECOND, 1.0)
+    ros.wait(lambda: len(robot.heard) == 2, what="the repetition")
+    assert robot.heard[0] == robot.heard[1]
+
+
+def test_lockstep_names_a_stream_that_stays_away_and_takes_it_when_it_comes(ros):
+    robot = Robot(ros, clock="lockstep")
+    start = time.monotonic()
+    robot.say(SECOND, leave_out=("object",))
+    robot.say_task(SECOND)
+    ros.wait(lambda: robot.heard, what="an invalid observation")
+    assert time.monotonic() - start >= MISSING_S
+    assert not robot.heard[0].valid and "stream 'object' (lpds/object_pose)" in robot.heard[0].reason
+    robot.say(SECOND)
+    robot.say_task(SECOND)
+    ros.wait(lambda: robot.heard[-1].valid, what="a valid observation")
+
+
+def test_realtime_ticks_at_the_rate_names_what_is_missing_and_measures_ages(ros):
+    robot = Robot(ros, clock="realtime")
+    ros.wait(lambda: robot.heard, what="an observation without streams")
+    assert not robot.heard[-1].valid and "has given no sample" in robot.heard[-1].reason
+
+    def valid():
+        robot.say(time.time_ns())
+        return robot.heard[-1].valid
+
+    ros.wait(valid, what="a valid observation")
+    message = robot.heard[-1]
+    assert 0 <= max(message.ages_s) < 0.1 and abs(time.time_ns() - stamp_ns(message.header.stamp)) < SECOND
+    ros.wait(lambda: not robot.heard[-1].valid, what="staleness after the streams end")
+    assert "old, limit" in robot.heard[-1].reason
+
+
+def test_a_contract_is_required(ros):
+    with pytest.raises(ValueError, match="contract is empty"):
+        PerceptionNode(context=ros.context)
+
+
+def test_an_unknown_parameter_names_the_nearest(ros):
+    with pytest.raises(ParameterError, match="unknown parameter 'contact', did you mean 'contract'"):
+        PerceptionNode(context=ros.context, parameters={"contact": "x"})

@@ -1,0 +1,346 @@
+"""The steering node in a cell of fakes: observations in; bursts, goals, records, status out."""
+
+import time
+
+import numpy as np
+import pytest
+from steering_fakes import Cell, lift, random_actor
+
+pytest.importorskip("rclpy")
+from franka_msgs.action import Grasp, Homing, Move  # noqa: E402
+from geometry_msgs.msg import PoseStamped  # noqa: E402
+from lpds_msgs.msg import Decision, Episode, LearnerStatus, OperatorCommand, SteeringStatus, SteeringWeights  # noqa: E402
+from lpds_msgs.msg import Observation as ObservationMsg  # noqa: E402
+from lpds_msgs.srv import Reset  # noqa: E402
+from rclpy.action import ActionServer  # noqa: E402
+from std_srvs.srv import Trigger  # noqa: E402
+
+from lpds_ros.nodes import qos  # noqa: E402
+from lpds_ros.nodes.messages import (  # noqa: E402
+    decision_from_msg,
+    observation_to_msg,
+    operator_to_msg,
+    pose_arrays,
+    stamp_msg,
+    stamp_ns,
+)
+from lpds_ros.nodes.steering import SteeringNode  # noqa: E402 (imports ROS)
+from lpds_ros.records import Mark, Mode, OperatorInput, Source  # noqa: E402
+from lpds_ros.resources import resource  # noqa: E402
+from lpds_ros.weights import pack_weights, sha256  # noqa: E402
+
+SECOND = 1_000_000_000
+BURST = 5
+
+
+class FakeCell(Cell):
+    """Robot, perception and hand in one node of the test; time is the test's (lockstep) or the system's."""
+
+    def __init__(self, ros, bundle=None, *, clock="lockstep", contract=None, **parameters):
+        super().__init__(contract=contract or lift(), decoder=None, begin=False)
+        self.ros, self.clock = ros, clock
+        self.node = node = ros.node("cell")
+        self.targets, self.decisions, self.episodes, self.status, self.goals, self.seeds = [], [], [], [], [], []
+        self.observe = node.create_publisher(ObservationMsg, "lpds/observation", qos.CONTROL)
+        self.drive = node.create_publisher(OperatorCommand, "lpds/operator", qos.CONTROL)
+        self.weights = node.create_publisher(SteeringWeights, "lpds/weights", qos.LATCHED)
+        self.learner = node.create_publisher(LearnerStatus, "lpds/learner_status", qos.CONTROL)
+        depth = qos.TARGET_LOCKSTEP if clock == "lockstep" else qos.TARGET_REALTIME
+        node.create_subscription(PoseStamped, "target_pose", self.targets.append, depth)
+        node.create_subscription(Decision, "lpds/decision", self.decisions.append, qos.RECORD)
+        node.create_subscription(Episode, "lpds/episode", self.episodes.append, qos.RECORD)
+        node.create_subscription(SteeringStatus, "lpds/steering_status", self.status.append, qos.CONTROL)
+        self.reset_service = node.create_service(Reset, "lpds/reset", self.on_reset)
+        kinds = (("move", Move), ("grasp", Grasp), ("homing", Homing))
+        self.servers = [
+            ActionServer(node, kind, f"franka_gripper/{name}", self.on_goal(name, kind)) for name, kind in kinds
+        ]
+        given = {"bundle": str(bundle.path)} if bundle else {"contract": str(resource("config/contracts/lift.yaml"))}
+        if bundle:
+            self.contract = bundle.contract
+        self.steering = SteeringNode(
+            context=ros.context,
+            parameters={
+                "clock": clock,
+                "seed": 5,
+                "seed_base": 100,
+                "status_hz": 50.0,
+                "listeners": 1,
+                **given,
+                **parameters,
+            },
+        )
+        ros.add(self.steering)
+        ros.wait(
+            lambda: self.observe.get_subscription_count() and self.drive.get_subscription_count(),
+            what="steering's ears",
+        )
+        ros.wait(lambda: self.node.count_publishers("target_pose"), what="steering's voice")
+        ros.wait(lambda: self.weights.get_subscription_count(), what="steering's weights")
+
+    def on_reset(self, request, response):
+        self.seeds.append(request.seed)
+        self.burst_at_reset = len(self.targets)
+        response.success, response.stamp = True, stamp_msg(self.now_ns if self.clock == "lockstep" else time.time_ns())
+        return response
+
+    def on_goal(self, name, kind):
+        def execute(handle):
+            self.goals.append((name, len(self.targets)))
+            handle.succeed()
+            return kind.Result(success=True)
+
+        return execute
+
+    def started(self):
+        """Wait until the node has reset the task."""
+        self.ros.wait(lambda: self.seeds, what="the reset")
+        self.ros.wait(lambda: self.steering.episode_due, what="the reset's answer")
+
+    def say(self, **observed):
+        if self.clock != "lockstep":
+            self.now_ns = time.time_ns()
+        self.observe.publish(observation_to_msg(self.observation(**observed), self.contract.digest))
+
+    def play(self, ticks=1, operator=None, **observed):
+        """Lockstep: observation out, burst in, arm moved, time on."""
+        for _ in range(ticks):
+            self.targets.clear()
+            self.say(**observed)
+            if operator is not None:
+                self.drive.publish(operator_to_msg(OperatorInput(self.now_ns, True, np.float32(operator)), "test"))
+            self.ros.wait(lambda: len(self.targets) >= BURST, what="a burst")
+            self.position, self.orientation = pose_arrays(self.targets[-1].pose)
+            self.now_ns += self.contract.period_ns
+
+    def push(self, parameters, learner="learner-1", **changes):
+        blob = pack_weights(parameters)
+        message = SteeringWeights(
+            learner_id=learner,
+            version=parameters.version,
+            contract_digest=parameters.contract_digest,
+            prior_digest=parameters.prior_digest,
+            sha256=sha256(blob),
+            blob=list(blob),
+        )
+        for name, value in changes.items():
+            setattr(message, name, value)
+        self.weights.publish(message)
+
+    def call(self, name):
+        client = self.node.create_client(Trigger, name)
+        self.ros.wait(client.service_is_ready, what=name)
+        future = client.call_async(Trigger.Request())
+        self.ros.wait(future.done, what=f"the answer of {name}")
+        return future.result()
+
+    def wait_status(self, condition, what):
+        return self.ros.wait(lambda: self.status and condition(self.status[-1]), what=what)
+
+
+def actor_for(bundle, version=1, **options):
+    from dataclasses import replace
+
+    return replace(random_actor(bundle.contract, version=version, **options), prior_digest=bundle.digest)
+
+
+def test_lockstep_bursts_decisions_and_episodes(ros, tiny_bundle):
+    cell = FakeCell(ros, tiny_bundle, episodes=2)
+    cell.started()
+    cell.play(9)
+    stamps = [stamp_ns(m.header.stamp) for m in cell.targets]
+    start = cell.now_ns - cell.contract.period_ns
+    assert stamps == [start + k * 10_000_000 for k in range(BURST)]
+    decision = decision_from_msg(ros.wait(lambda: cell.decisions, what="a decision")[0], cell.contract)
+    assert decision.source == Source.PRIOR and decision.ticks == 8 and decision.prior_digest == tiny_bundle.digest
+    cell.targets.clear()
+    cell.say(success=True, reward=1.0)
+    ros.wait(lambda: cell.episodes and len(cell.seeds) == 2, what="the end and the next reset")
+    assert cell.seeds == [100, 101]
+    assert (cell.episodes[0].success, cell.episodes[0].reason, cell.episodes[0].decisions) == (True, "success", 2)
+    assert cell.burst_at_reset == 0, "a burst after the end would let time go on"
+    ros.wait(lambda: cell.targets, what="the first burst of the next episode, from the observation already there")
+    cell.now_ns += cell.contract.period_ns
+    cell.play(2)
+    cell.say(success=True)
+    cell.wait_status(lambda s: s.reason == "done: 2 episodes", "the end of the run")
+    assert cell.seeds == [100, 101]
+
+
+def test_a_repeated_observation_gets_the_same_burst_and_nothing_else(ros, tiny_bundle):
+    cell = FakeCell(ros, tiny_bundle)
+    cell.started()
+    cell.play(8)
+    cell.say()
+    ros.wait(lambda: cell.decisions and len(cell.targets) >= 2 * BURST, what="the ninth burst")
+    first = [pose_arrays(m.pose)[0].tolist() for m in cell.targets[BURST:]]
+    cell.targets.clear()
+    cell.say()
+    ros.wait(lambda: len(cell.targets) == BURST, what="the repeated burst")
+    assert [pose_arrays(m.pose)[0].tolist() for m in cell.targets] == first
+    assert len(cell.decisions) == 1 and cell.steering.clock.ticks == 9
+
+
+def test_the_gripper_has_its_goal_before_time_goes_on(ros):
+    cell = FakeCell(ros)
+    cell.started()
+    cell.play(2, operator=(0.1, 0, 0, 0))
+    assert cell.goals == []
+    cell.play(3, operator=(0.1, 0, 0, 1.0))
+    assert cell.goals == [("grasp", 0)]
+    cell.play(12, operator=(0.1, 0, 0, -1.0))
+    assert [name for name, _ in cell.goals] == ["grasp", "move"]
+
+
+def test_without_a_bundle_lockstep_waits_for_the_operator(ros):
+    cell = FakeCell(ros)
+    cell.started()
+    cell.say()
+    time.sleep(0.2)
+    assert not cell.targets
+    cell.drive.publish(operator_to_msg(OperatorInput(cell.now_ns, True, np.float32([0, 0, 0, 0])), "test"))
+    ros.wait(lambda: len(cell.targets) == BURST, what="the burst after the operator's answer")
+
+
+def test_good_weights_steer_and_bad_ones_are_refused_by_reason(ros, tiny_bundle):
+    cell = FakeCell(ros, tiny_bundle)
+    cell.started()
+    cell.play(2)
+    good = actor_for(tiny_bundle, version=3)
+    cell.push(good, sha256="0" * 64)
+    cell.wait_status(lambda s: "checksum" in s.weights_rejected, "the refusal of a wrong checksum")
+    cell.push(random_actor(cell.contract, version=3))
+    cell.wait_status(lambda s: "prior_digest" in s.weights_rejected, "the refusal of another prior's weights")
+    cell.push(good)
+    cell.wait_status(lambda s: s.weights_rejected == "", "the acceptance")
+    cell.push(actor_for(tiny_bundle, version=3))
+    cell.wait_status(lambda s: "not newer than 3" in s.weights_rejected, "the refusal of a repeated version")
+    cell.play(7)
+    assert cell.steering.core.weights_version == 3
+    cell.play(8)
+    assert ros.wait(lambda: len(cell.decisions) == 2 and cell.decisions[1]).source == Source.STEERED
+
+
+def test_a_second_learner_is_refused_while_the_first_lives(ros, tiny_bundle):
+    cell = FakeCell(ros, tiny_bundle)
+    cell.learner.publish(LearnerStatus(learner_id="learner-1"))
+    ros.wait(lambda: cell.steering._inbox._owner == "learner-1", what="the first learner's status")
+    cell.push(actor_for(tiny_bundle), learner="learner-2")
+    cell.wait_status(
+        lambda s: "learner-2" in s.weights_rejected and "learner-1" in s.weights_rejected, "the refusal naming both"
+    )
+    cell.steering._inbox._seen_s -= 11.0
+    cell.push(actor_for(tiny_bundle), learner="learner-2")
+    cell.wait_status(lambda s: s.weights_rejected == "", "the second learner's turn")
+
+
+def test_a_learner_that_lags_is_waited_for(ros, tiny_bundle):
+    cell = FakeCell(ros, tiny_bundle, learner_gate=True, learner_backlog_limit=10)
+    cell.learner.publish(LearnerStatus(learner_id="learner-1", backlog=50))
+    time.sleep(0.3)
+    assert cell.seeds == []
+    cell.learner.publish(LearnerStatus(learner_id="learner-1", backlog=10))
+    ros.wait(lambda: cell.seeds == [100], what="the reset")
+
+
+def test_a_learner_that_never_comes_is_not_waited_for_for_ever(ros, tiny_bundle):
+    cell = FakeCell(ros, tiny_bundle, learner_gate=True, learner_patience_s=0.2)
+    ros.wait(lambda: cell.seeds == [100], what="the reset")
+
+
+def test_an_invalid_observation_holds_and_is_named_in_the_status(ros, tiny_bundle):
+    cell = FakeCell(ros, tiny_bundle)
+    cell.started()
+    cell.play(3)
+    held = cell.position.copy()
+    cell.play(1, valid=False)
+    cell.wait_status(
+        lambda s: s.mode == Mode.HOLD and "stream 'object' is 0.31 s old" in s.reason, "HOLD with its reason"
+    )
+    assert np.array_equal(cell.position, held)
+
+
+def test_stop_and_arm(ros, tiny_bundle):
+    cell = FakeCell(ros, tiny_bundle)
+    cell.started()
+    cell.play(3)
+    assert not cell.call("lpds/arm").success
+    assert cell.call("lpds/stop").success
+    cell.wait_status(lambda s: s.mode == Mode.STOP and "lpds/stop" in s.reason, "STOP")
+    cell.say()
+    ros.wait(lambda: cell.episodes, what="the end of the episode")
+    assert cell.episodes[0].reason == "lpds/stop was called" and cell.seeds == [100]
+    assert cell.call("lpds/arm").success
+    ros.wait(lambda: cell.seeds == [100, 101], what="the next episode's reset")
+
+
+def test_the_operators_stop_needs_no_observation(ros, tiny_bundle):
+    cell = FakeCell(ros, tiny_bundle)
+    cell.drive.publish(
+        operator_to_msg(OperatorInput(cell.now_ns, False, np.zeros(4, np.float32), Mark.NONE, True), "test")
+    )
+    cell.wait_status(lambda s: s.mode == Mode.STOP and "operator" in s.reason, "STOP")
+
+
+def test_observations_of_another_contract_are_refused_and_said(ros, tiny_bundle):
+    cell = FakeCell(ros, tiny_bundle)
+    cell.started()
+    cell.observe.publish(observation_to_msg(cell.observation(), lift(max_ticks=99).digest))
+    cell.wait_status(lambda s: s.mode == Mode.HOLD and "was made under contract" in s.reason, "HOLD with both digests")
+    assert not cell.targets
+    cell.play(1)
+    cell.wait_status(lambda s: s.mode == Mode.PRIOR, "the way on")
+
+
+def test_a_malformed_command_still_stops(ros, tiny_bundle):
+    cell = FakeCell(ros, tiny_bundle)
+    cell.drive.publish(OperatorCommand(active=True, action=[1.0], stop=True))
+    cell.wait_status(lambda s: s.mode == Mode.STOP, "STOP")
+
+
+def test_a_second_publisher_on_the_targets_holds_and_is_named(ros, tiny_bundle):
+    cell = FakeCell(ros, tiny_bundle)
+    cell.started()
+    cell.play(2)
+    intruder = ros.node("intruder")
+    publisher = intruder.create_publisher(PoseStamped, "target_pose", 1)
+    cell.wait_status(lambda s: s.mode == Mode.HOLD and "/intruder" in s.reason, "HOLD naming the intruder")
+    held = cell.position.copy()
+    cell.play(2)
+    assert np.array_equal(cell.position, held)
+    intruder.destroy_publisher(publisher)
+    ros.wait(lambda: not cell.steering._intruder, what="the intruder's end")
+    cell.play(4)
+    assert not np.array_equal(cell.position, held)
+
+
+def test_an_actor_file_is_checked_at_the_start(ros, tiny_bundle, tmp_path):
+    path = tmp_path / "actor.safetensors"
+    path.write_bytes(pack_weights(random_actor(tiny_bundle.contract)))
+    options = {"bundle": str(tiny_bundle.path), "actor": str(path)}
+    with pytest.raises(ValueError, match="prior_digest"):
+        SteeringNode(context=ros.context, parameters=options)
+    path.write_bytes(pack_weights(actor_for(tiny_bundle, version=9)))
+    node = SteeringNode(context=ros.context, parameters={**options, "clock": "lockstep"})
+    assert node._inbox.version == 9
+    node.destroy_node()
+
+
+def test_realtime_commands_at_the_target_rate_and_holds_when_perception_is_silent(ros, tiny_bundle):
+    cell = FakeCell(ros, tiny_bundle, clock="realtime")
+    cell.started()
+    cell.node.create_timer(0.05, lambda: cell.say() if speaking else None)
+    speaking = True
+    ros.wait(lambda: len(cell.targets) > 150, what="targets")
+    stamps = np.array([stamp_ns(m.header.stamp) for m in cell.targets[50:]]) / 1e9
+    rate_hz = (len(stamps) - 1) / (stamps[-1] - stamps[0])
+    positions = np.array([pose_arrays(m.pose)[0] for m in cell.targets])
+    speaking = False
+    cell.wait_status(
+        lambda s: s.mode == Mode.HOLD and "is perception running" in s.reason, "HOLD for want of observations"
+    )
+    assert rate_hz > 50 and np.isfinite(positions).all()
+    assert np.linalg.norm(np.diff(positions, axis=0), axis=1).max() < 0.02
+    assert cell.decisions and cell.status[-1].tick_p99_s > 0
+    cell.steering.stop()
+    ros.wait(lambda: np.allclose(pose_arrays(cell.targets[-1].pose)[0], cell.position), what="the last hold")
