@@ -41,7 +41,9 @@ class Arguments:
     seed: int = parameter(
         0, "seeds episodes, noise and learner; training never sees the evaluation's seeds", range=(0, 10**6)
     )
-    episodes: int = parameter(0, "end after so many episodes; 0: run until stopped", range=(0, 10**6))
+    episodes: int = parameter(
+        0, "after so many the arm holds still (and `lpds demo` ends); 0: run until stopped", range=(0, 10**6)
+    )
     first_episode: int = parameter(0, "number of the first episode, where a run is gone on with", range=(0, 10**6))
     run_dir: str = parameter("", "run folder; empty: runs/<date>-<name>")
     name: str = parameter("", "last part of the run folder's name; empty: the task")

@@ -27,7 +27,9 @@ class Rollout:
     region: "full" or "demo", where the task may place its object. hand: widths, speeds and forces of the gripper's goals.
     """
 
-    def __init__(self, contract: Contract, core: SteeringCore, *, region: str = "full", hand: HandCommands | None = None):
+    def __init__(
+        self, contract: Contract, core: SteeringCore, *, region: str = "full", hand: HandCommands | None = None
+    ):
         self.contract, self.core, self.region = contract, core, region
         self.world = World(contract.task, control_period_ns=contract.period_ns)
         self.aligner = Aligner(contract)
@@ -77,7 +79,9 @@ class Evaluation:
         return (middle - spread) / (1 + z * z / n), (middle + spread) / (1 + z * z / n)
 
 
-def make_core(contract: Contract, decoder, *, seed: int, actor=None, params: SteeringParams | None = None) -> SteeringCore:
+def make_core(
+    contract: Contract, decoder, *, seed: int, actor=None, params: SteeringParams | None = None
+) -> SteeringCore:
     """A steering core with a session of its own and, where given, an actor installed before the first chunk."""
     core = SteeringCore(contract, params or SteeringParams(), decoder, seed=seed, session=uuid.uuid4().hex)
     if actor is not None:

@@ -112,9 +112,10 @@ def closing_lines(result: dict) -> list[str]:
         f"({number(_float(result['simulated_s_per_wall_s']), 1)} simulated seconds a second); {result['end']}"
     ]
     if result["episodes"]:
+        window = min(success["window"], result["episodes"])
         lines.append(
-            f"success: {percent(success['first'])} of the first {success['window']}, "
-            f"{percent(success['last'])} of the last {success['window']}"
+            f"success: {percent(success['first'])} of the first {window}, "
+            f"{percent(success['last'])} of the last {window}"
         )
     if first:
         lines.append(f"first steered episode: number {first['number']}, after {first['wall_s']:.0f} s")

@@ -1,6 +1,7 @@
 """Launch arguments and node table: one for both launchers, and every mistake answered with what to write instead."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,20 @@ def test_the_contract_is_the_priors_own_and_another_one_is_refused(there, tmp_pa
     other.write_text(yaml.safe_dump(tree))
     with pytest.raises(ConfigError, match=tiny_bundle.contract.digest[:12]):
         plan(typed(there | {"contract": str(other)}))
+
+
+def test_a_bundle_with_one_flipped_byte_starts_nothing(tmp_path, tiny_bundle, capsys):
+    from lpds_ros.cli import main
+
+    copy = tmp_path / "bundle"
+    shutil.copytree(tiny_bundle.path, copy)
+    content = bytearray((copy / "decoder.onnx").read_bytes())
+    content[len(content) // 2] ^= 1
+    (copy / "decoder.onnx").write_bytes(content)
+    assert main(["launch", "franka_steer.launch.py", f"prior:={copy}", f"run_dir:={tmp_path / 'run'}"]) == 2
+    told = capsys.readouterr().err
+    assert len(told.splitlines()) == 1 and "decoder.onnx" in told
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_run_folder_holds_exact_parameters_and_latest_points_to_it(there, tmp_path):

@@ -16,8 +16,16 @@ from lpds_ros.resources import resource
 
 CONTRACT = load_contract(resource("config/contracts/lift.yaml"))
 SHAPE, STATE = CONTRACT.noise_shape, CONTRACT.state_size
-FAST = LearnerConfig(critic_width=64, actor_width=64, batch_size=64, warmup_decisions=200, learning_rate=3e-3, gamma=0.9, alpha_learning_rate=1e-2,
-                     critic_warmup_updates=0)
+FAST = LearnerConfig(
+    critic_width=64,
+    actor_width=64,
+    batch_size=64,
+    warmup_decisions=200,
+    learning_rate=3e-3,
+    gamma=0.9,
+    alpha_learning_rate=1e-2,
+    critic_warmup_updates=0,
+)
 torch.set_num_threads(1)
 
 

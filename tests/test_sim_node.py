@@ -8,14 +8,14 @@ from franka_msgs.action import ErrorRecovery, Grasp, Move
 from franka_msgs.msg import FrankaRobotState
 from franka_msgs.srv import SetForceTorqueCollisionBehavior
 from geometry_msgs.msg import PoseStamped, WrenchStamped
+from lpds_msgs.msg import TaskState
+from lpds_msgs.srv import Reset
 from rclpy.action import ActionClient
 from rclpy.qos import ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import JointState
 from std_srvs.srv import Trigger
 
-from lpds_msgs.msg import TaskState
-from lpds_msgs.srv import Reset
 from lpds_ros.nodes import qos
 from lpds_ros.nodes.messages import pose_stamped_msg, stamp_ns
 from lpds_ros.nodes.sim import SimNode

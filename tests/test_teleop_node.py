@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
+from lpds_msgs.msg import Observation as ObservationMsg
+from lpds_msgs.msg import OperatorCommand, TaskState
 from sensor_msgs.msg import Joy
 from std_srvs.srv import Trigger
 
-from lpds_msgs.msg import Observation as ObservationMsg
-from lpds_msgs.msg import OperatorCommand, TaskState
 from lpds_ros.contract import load_contract
 from lpds_ros.nodes import qos
 from lpds_ros.nodes.messages import observation_to_msg, stamp_msg, stamp_ns

@@ -17,7 +17,9 @@ HELP = "run fixed seeds in simulation and report success, returns, lengths, inte
 
 def add_arguments(parser):
     parser.add_argument("--bundle", help="bundle directory, or a name under models/ (default: the task's)")
-    parser.add_argument("--actor", default="none", help="weights of the actor (.safetensors), or none: the frozen prior")
+    parser.add_argument(
+        "--actor", default="none", help="weights of the actor (.safetensors), or none: the frozen prior"
+    )
     add_common_arguments(parser)
 
 
@@ -63,7 +65,11 @@ def run(args) -> int:
     bundle = load_bundle(find_bundle(args.bundle, args.task))
     if bundle.contract.task != args.task:
         raise ValueError(f"bundle {bundle.path} is for task '{bundle.contract.task}', not '{args.task}'")
-    require_same_contract(load_contract(resource(f"config/contracts/{bundle.contract.name}.yaml")), bundle.contract.digest, f"bundle {bundle.path}")
+    require_same_contract(
+        load_contract(resource(f"config/contracts/{bundle.contract.name}.yaml")),
+        bundle.contract.digest,
+        f"bundle {bundle.path}",
+    )
     if args.episodes < 1 or args.jobs < 1:
         raise ValueError("--episodes and --jobs must be at least 1")
     actor = read_actor(args.actor, bundle.contract, bundle.digest)

@@ -43,7 +43,9 @@ class LearnerConfig:
     batch_size: int = 256
     updates_per_decision: float = 4.0
     warmup_decisions: int = 300  # decisions of the prior before the first update
-    critic_warmup_updates: int = 1000  # (choice) updates of the critics alone, on the prior's decisions, before the actor moves
+    critic_warmup_updates: int = (
+        1000  # (choice) updates of the critics alone, on the prior's decisions, before the actor moves
+    )
     replay_capacity: int = 200_000
     demo_share: float = 0.0  # share of each batch drawn from demonstrations
     demo_share_half_life: float = 0.0  # decisions after which that share has halved; 0: it stays
@@ -52,14 +54,29 @@ class LearnerConfig:
     push_every: int = 200  # updates between two published versions
 
     def __post_init__(self):
-        for name in ("delta", "learning_rate", "tau", "critic_width", "actor_width", "batch_size", "critics", "push_every"):
+        for name in (
+            "delta",
+            "learning_rate",
+            "tau",
+            "critic_width",
+            "actor_width",
+            "batch_size",
+            "critics",
+            "push_every",
+        ):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
         for name in ("gamma", "distill_base_fraction", "demo_share", "actor_ema", "tau"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ValueError(f"{name} must lie in [0, 1], got {getattr(self, name)}")
-        for name in ("alpha_init", "alpha_learning_rate", "bound_factor", "updates_per_decision", "warmup_decisions",
-                     "critic_warmup_updates"):
+        for name in (
+            "alpha_init",
+            "alpha_learning_rate",
+            "bound_factor",
+            "updates_per_decision",
+            "warmup_decisions",
+            "critic_warmup_updates",
+        ):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
 

@@ -179,7 +179,10 @@ class Learner:
     @torch.no_grad()
     def _track(self):
         """Move the target critic and the published actor towards their sources."""
-        pairs = ((self.target_critic, self.critic, self.config.tau), (self.published_actor, self.actor, 1 - self.config.actor_ema))
+        pairs = (
+            (self.target_critic, self.critic, self.config.tau),
+            (self.published_actor, self.actor, 1 - self.config.actor_ema),
+        )
         for follower, leader, rate in pairs:
             torch._foreach_lerp_(list(follower.parameters()), list(leader.parameters()), rate)
 
@@ -200,7 +203,8 @@ class Learner:
         """The next version of the actor, to be packed and pushed. Each call is a new version."""
         self.version += 1
         layers = tuple(
-            (layer.weight.detach().numpy().copy(), layer.bias.detach().numpy().copy()) for layer in self.published_actor.layers
+            (layer.weight.detach().numpy().copy(), layer.bias.detach().numpy().copy())
+            for layer in self.published_actor.layers
         )
         return ActorParameters(
             version=self.version,

@@ -48,7 +48,9 @@ class Replay:
         }
         for name, (array, size) in fields.items():
             if array.size != size:
-                raise ValueError(f"decision {decision.key}: {name} has {array.size} numbers, the contract asks for {size}")
+                raise ValueError(
+                    f"decision {decision.key}: {name} has {array.size} numbers, the contract asks for {size}"
+                )
             if not np.isfinite(array).all():
                 raise ValueError(f"decision {decision.key}: {name} is not finite")
         reward = float(np.sum(decision.rewards))

@@ -35,7 +35,7 @@ class NoParameters:
     """A node without parameters."""
 
 
-class Refused(ValueError):
+class RefusedError(ValueError):
     """This process must not run, or not go on: raised anywhere, it ends the node with one line and exit code 2."""
 
 
@@ -141,7 +141,7 @@ def main(node_class: type[LpdsNode], args: list[str] | None = None) -> int:
     ended.wait()
     spinner.end()
     code = 0
-    if isinstance(spinner.error, Refused):
+    if isinstance(spinner.error, RefusedError):
         code = 2
         sys.stderr.write(f"lpds {node_class.NAME}: {spinner.error}\n")
     elif spinner.error is not None:

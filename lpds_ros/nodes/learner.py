@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from lpds_ros.nodes.base import LpdsNode, Refused, main as run_node  # isort: skip (sets what rclpy reads at its first import)
+from lpds_ros.nodes.base import LpdsNode, RefusedError, main as run_node  # isort: skip (sets what rclpy reads at its first import)
 import torch
 from lpds_msgs.msg import Decision as DecisionMsg
 from lpds_msgs.msg import Episode as EpisodeMsg
@@ -34,7 +34,7 @@ HEAR_S = 1.8  # a living learner speaks twice a second
 STATUS_PERIOD_S = 0.5
 
 
-class LearnerError(Refused):
+class LearnerError(RefusedError):
     """The learner must not run: another one owns this run or this robot, or an input is missing."""
 
 

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 from franka_msgs.action import ErrorRecovery
 from geometry_msgs.msg import PoseStamped
+from lpds_msgs.srv import Reset
 from rclpy.action import ActionServer
 from rclpy.clock import Clock, ClockType
 from sensor_msgs.msg import JointState
 from std_srvs.srv import Trigger
 
-from lpds_msgs.srv import Reset
 from lpds_ros.contract import load_contract
 from lpds_ros.nodes import qos
 from lpds_ros.nodes.base import LpdsNode

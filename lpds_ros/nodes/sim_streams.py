@@ -6,11 +6,11 @@ A message nobody subscribes to is neither built nor sent.
 import numpy as np
 from franka_msgs.msg import FrankaRobotState
 from geometry_msgs.msg import PoseStamped, WrenchStamped
+from lpds_msgs.msg import TaskState
 from rclpy.qos import QoSPresetProfiles, QoSProfile
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import JointState
 
-from lpds_msgs.msg import TaskState
 from lpds_ros.nodes import qos
 from lpds_ros.nodes.messages import BASE_FRAME, pose_stamped_msg, stamp_msg
 from lpds_ros.sim.arm import FINGER_JOINTS, JOINTS

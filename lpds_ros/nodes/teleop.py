@@ -7,12 +7,12 @@ operator begins anew when the task's seed changes: in lockstep it waits for the 
 from dataclasses import dataclass
 
 import numpy as np
+from lpds_msgs.msg import Observation as ObservationMsg
+from lpds_msgs.msg import OperatorCommand, TaskState
 from rclpy.clock import Clock, ClockType
 from sensor_msgs.msg import Joy
 from std_srvs.srv import Trigger
 
-from lpds_msgs.msg import Observation as ObservationMsg
-from lpds_msgs.msg import OperatorCommand, TaskState
 from lpds_ros.contract import load_contract
 from lpds_ros.nodes import qos
 from lpds_ros.nodes.base import LpdsNode

@@ -4,7 +4,7 @@ Move drives to a width. Grasp closes (or opens) until something stops the finger
 when the width at that moment lies within [width - eps_inner, width + eps_outer] (libfranka, Gripper::grasp).
 """
 
-from enum import Enum
+from enum import StrEnum
 
 import mujoco
 
@@ -19,7 +19,7 @@ REACHED_M = 0.0005
 MAX_SPEED_MPS = 0.4  # of the width: 0.2 m/s a finger
 
 
-class GripperStatus(str, Enum):
+class GripperStatus(StrEnum):
     """State of the newest goal."""
 
     IDLE = "idle"

@@ -57,13 +57,13 @@ class World:
     Raises TaskError for an unknown task or region.
     """
 
-    def __init__(self, task: str | Task, *, control_period_ns: int, gains: ImpedanceGains = ImpedanceGains()):
+    def __init__(self, task: str | Task, *, control_period_ns: int, gains: ImpedanceGains | None = None):
         self.task = load_task(task) if isinstance(task, str) else task
         self.control_period_ns = int(control_period_ns)
         self.model = build_model(load_scene(), self.task)
         self.data = mujoco.MjData(self.model)
         self._site = self.model.site(arm.TCP_SITE).id
-        self._law = ImpedanceLaw(self.model, self.data, self._site, gains)
+        self._law = ImpedanceLaw(self.model, self.data, self._site, gains or ImpedanceGains())
         self._hand = Hand(self.model, self.data)
         self._object = self.model.body(OBJECT_BODY).id
         self._object_geom = self.model.geom(OBJECT_GEOM).id
