@@ -88,7 +88,7 @@ def main(argv: list[str] | None = None) -> int:
         module = importlib.import_module(f"lpds_ros.commands.{verbs()[name].stem}")
         parser = argparse.ArgumentParser(prog=f"lpds {name}", description=module.HELP)
         module.add_arguments(parser)
-        return int(module.run(parser.parse_args(arguments)) or 0)
+        return int(module.run(parser.parse_intermixed_args(arguments)) or 0)
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except BrokenPipeError:

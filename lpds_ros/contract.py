@@ -51,13 +51,17 @@ class Stream:
 
 @dataclass(frozen=True)
 class Feature:
-    """One slice of the observation vector: `field` of the newest sample of `stream`, `size` numbers after `reduce`."""
+    """One slice of the observation vector: `field` of the newest sample of `stream`, `size` numbers after `reduce`.
+
+    relative_to: a stream whose same field is subtracted, for example the object seen from the hand (base frame's axes).
+    """
 
     name: str
     stream: str
     field: str
     size: int
     reduce: Literal["none", "sum"] = "none"
+    relative_to: str = ""
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,10 @@ class Reward:
 
 @dataclass(frozen=True)
 class Contract:
-    """See the module's docstring. `max_ticks`: an episode longer than this is truncated (not terminated)."""
+    """See the module's docstring. `max_ticks`: an episode longer than this is truncated (not terminated).
+
+    An operator without a policy (recording demonstrations) may take three times as long.
+    """
 
     schema: int
     name: str
@@ -147,6 +154,14 @@ class Contract:
         size = fields[feature.field]
         if feature.size < 1 or (feature.reduce == "none" and size is not None and feature.size != size):
             raise ContractError(f"{where}: size {feature.size} does not fit field '{feature.field}' ({size})")
+        if feature.relative_to:
+            if feature.relative_to not in self.streams:
+                raise ContractError(
+                    f"{where}: relative_to names no stream: '{feature.relative_to}'"
+                    f"{nearest(feature.relative_to, self.streams)}"
+                )
+            if self.streams[feature.relative_to].type != self.streams[feature.stream].type or feature.field == "orientation":
+                raise ContractError(f"{where}: relative_to needs a stream of the same type, and a field that subtracts")
         if feature.reduce == "sum" and feature.size != 1:
             raise ContractError(f"{where}: reduce: sum gives size 1, not {feature.size}")
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+from observed import observation_row
 
 from lpds_ros.contract import load_contract
 from lpds_ros.data.demonstration import Demonstration
@@ -34,14 +35,10 @@ def make_tiny_bundle(folder: Path, updates: int = 30) -> Bundle:
 def _random_walk(contract, rng, seed: int) -> Demonstration:
     ticks = 40
     actions = np.clip(rng.normal(0.0, 0.5, (ticks, contract.action.size)), -1, 1).astype(np.float32)
-    observations = np.zeros((ticks, contract.observation_size), np.float32)
-    slices = contract.feature_slices()
-    start = np.array([0.5, 0.0, 0.3], np.float32)
     steps = np.cumsum(actions[:, :3], axis=0) * contract.action.translation_scale_m
-    observations[:, slices["ee_position"]] = start + np.concatenate([np.zeros((1, 3), np.float32), steps[:-1]])
-    observations[:, slices["gripper_width"]] = 0.08
-    observations[:, slices["object_position"]] = rng.uniform([0.4, -0.1, 0.02], [0.6, 0.1, 0.03])
-    observations[:, slices["object_orientation"]] = [0.0, 0.0, 0.0, 1.0]
+    hand = np.array([0.5, 0.0, 0.3]) + np.concatenate([np.zeros((1, 3)), steps[:-1]])
+    thing = rng.uniform([0.4, -0.1, 0.02], [0.6, 0.1, 0.03])
+    observations = np.array([observation_row(contract, position, thing) for position in hand], np.float32)
     rewards = np.zeros(ticks, np.float32)
     rewards[-1] = 1.0
     return Demonstration(observations, actions, rewards, success=True, seed=seed, operator="random walk")

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+from observed import observation_row
 
 from lpds_ros.contract import Action, Contract, Horizons, Reward, load_contract
 from lpds_ros.records import Observation, OperatorInput
@@ -77,8 +78,7 @@ class Cell:
     def observation(
         self, *, valid=True, reason="stream 'object' is 0.31 s old", reward=0.0, success=False
     ) -> Observation:
-        tail = [0.08, 0.5, 0.1, 0.02, 0.0, 0.0, 0.0, 1.0]
-        data = np.concatenate([self.position, tail]).astype(np.float32)
+        data = observation_row(self.contract, self.position, [0.5, 0.1, 0.02]).astype(np.float32)
         return Observation(
             stamp_ns=self.now_ns,
             valid=valid,

@@ -4,6 +4,7 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
+from observed import observation_row
 
 from lpds_ros.contract import Contract, Horizons, load_contract
 from lpds_ros.data.demos import Demonstration
@@ -23,14 +24,14 @@ def synthetic_demos(contract: Contract, count: int = 4, ticks: int = 20, seed: i
         position, goal = np.array([0.4, 0.0, 0.3]), rng.uniform([0.4, -0.2, 0.0], [0.6, 0.2, 0.05])
         rows, actions = [], []
         for tick in range(ticks + i):
-            rows.append(np.concatenate([position, [0.08], goal, [0.0, 0.0, 0.0, 1.0]]))
+            rows.append(observation_row(contract, position, goal))
             step = np.clip((goal - position) / 0.05 + rng.normal(0.0, 0.1, 3), -1.0, 1.0)
             actions.append(np.append(step, 1.0 if tick > 2 * ticks // 3 else -1.0))
             position = position + 0.0125 * step
         success = i < count - 1
         rewards = np.zeros(len(rows))
         rewards[-1] = float(success)
-        final = np.concatenate([position, [0.04], goal, [0.0, 0.0, 0.0, 1.0]])
+        final = observation_row(contract, position, goal, width_m=0.04)
         demos.append(
             Demonstration(rows, actions, rewards, success, seed=100 + i, operator="test", final_observation=final)
         )

@@ -110,7 +110,7 @@ def test_children_have_their_own_process_group_and_priority(supervisor, lines):
     code = "import os; print(os.getpgrp() == os.getpid(), os.nice(0), flush=True); import time; time.sleep(60)"
     supervisor.start(python("learner", code, nice=5))
     until(lambda: lines)
-    assert lines == [("learner", "True 5")]
+    assert lines == [("learner", f"True {min(os.nice(0) + 5, 19)}")]  # 19 is the kernel's end of the scale
 
 
 def test_a_missing_program_is_an_error(supervisor):

@@ -121,7 +121,7 @@ def test_what_is_no_demonstration_file_is_refused(tmp_path):
         with pytest.raises(DemoError, match=text):
             read_demos(tmp_path / name)
     with pytest.raises(DemoError, match="as many observations"):
-        Demonstration(np.zeros((3, 11)), np.zeros((2, 4)), np.zeros(3), True)
+        Demonstration(np.zeros((3, CONTRACT.observation_size)), np.zeros((2, CONTRACT.action.size)), np.zeros(3), True)
 
 
 def test_log_and_hdf5_hold_the_same_successful_demonstrations(tmp_path):

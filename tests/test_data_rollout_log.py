@@ -120,6 +120,16 @@ def test_garbage_after_a_cut_and_flipped_bytes_end_the_log_there(tmp_path, writt
     assert "unusable" in caplog.text and str(bad) in caplog.text
 
 
+@pytest.mark.parametrize("before, after", [(b'"lift"', b'"luft"'), (b'"max_ticks"', b'"mix_ticks"')])
+def test_a_contract_damaged_in_the_log_is_said_and_the_records_are_read(tmp_path, written, caplog, before, after):
+    bad, content = tmp_path / "bad.mcap", written.read_bytes()
+    assert before in content
+    bad.write_bytes(content.replace(before, after, 1))
+    log = read_log(bad, CONTRACT)
+    assert log.contract is None and "contract" in caplog.text and str(bad) in caplog.text
+    assert len(list(log)) == len(list(read_log(written)))
+
+
 def test_a_flipped_byte_inside_a_decision_is_never_passed_on(tmp_path, written):
     content, bad = bytearray(written.read_bytes()), tmp_path / "bad.mcap"
     whole = [record for _, record in read_log(written)]

@@ -136,6 +136,22 @@ def test_a_time_out_bootstraps_and_a_success_does_not():
     assert learner.replay.sample(1, np.random.default_rng(0)).bootstrap.item() == 0.0
 
 
+def test_an_action_is_the_whole_chunk_also_where_success_cut_it_short():
+    rng = np.random.default_rng(0)
+    whole = decision(rng, 0)
+    cut = whole.executed.copy()
+    cut[3:] = 0.0
+    learner = make(decisions=0)
+    learner.add(dataclasses.replace(whole, executed=cut, ticks=3))
+    action = learner.replay.sample(1, np.random.default_rng(0)).action.numpy().reshape(cut.shape)
+    assert np.array_equal(action, whole.chunk[: len(cut)])
+    learner = make(decisions=0)
+    empty = np.zeros((0, SHAPE[1]), np.float32)
+    learner.add(dataclasses.replace(whole, executed=cut, ticks=3, chunk=empty, source=Source.OPERATOR))
+    action = learner.replay.sample(1, np.random.default_rng(0)).action.numpy().reshape(cut.shape)
+    assert np.array_equal(action[:3], cut[:3]) and (action[3:] == cut[2]).all()
+
+
 def test_resume_continues_bit_for_bit(tmp_path):
     straight = make()
     for _ in range(20):

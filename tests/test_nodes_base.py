@@ -76,7 +76,7 @@ PROGRAM = textwrap.dedent(
 
     @dataclass(frozen=True)
     class Parameters:
-        what: str = parameter("wait", "to do", choices=("wait", "fail"))
+        what: str = parameter("wait", "to do", choices=("wait", "fail", "finish"))
 
     class Example(LpdsNode):
         NAME, Parameters = "example", Parameters
@@ -88,6 +88,8 @@ PROGRAM = textwrap.dedent(
         def tick(self):
             if self.params.what == "fail":
                 raise RuntimeError("broken on purpose")
+            if self.params.what == "finish":
+                self.finish()
             print("spinning", flush=True)
 
         def stop(self):
@@ -114,6 +116,12 @@ def test_a_signal_lets_the_node_say_its_last_words(number):
     process.send_signal(number)
     out, _ = process.communicate(timeout=10)
     assert process.returncode == 0 and out.endswith("stopped, context ok: True\n")
+
+
+def test_a_node_that_has_finished_ends_by_itself_with_code_0():
+    process = start("-p", "what:=finish")
+    out, err = process.communicate(timeout=10)
+    assert process.returncode == 0 and out == "spinning\nstopped, context ok: True\n", err
 
 
 def test_an_exception_in_a_callback_ends_the_process_with_its_traceback():

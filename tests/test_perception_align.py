@@ -1,11 +1,13 @@
 """Time alignment: what enters an observation, and what makes it invalid by name."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from steering_fakes import lift
 
+from lpds_ros.contract import Feature, Stream
 from lpds_ros.perception.align import Aligner
 
 SECOND = 1_000_000_000
@@ -33,10 +35,60 @@ def test_features_come_in_the_contracts_order_as_float32_of_float64(aligner):
     feed(aligner, SECOND, x=0.1)
     aligner.push_task(SECOND, 0.25, False)
     observation = aligner.observe(SECOND, exact=True)
-    expected = np.array([0.1, 0.1, 0.3, 0.03 + 0.031, 0.5, 0.1, 0.02, 0, 0, 0.6, 0.8], np.float64).astype(np.float32)
-    assert observation.valid and observation.data.tobytes() == expected.tobytes()
+    expected = {
+        "ee_position": [0.1, 0.1, 0.3],
+        "gripper_width": [0.03 + 0.031],
+        "object_position": [0.5, 0.1, 0.02],
+        "object_from_ee": [0.5 - 0.1, 0.1 - 0.1, 0.02 - 0.3],
+        "object_orientation": [0, 0, 0.6, 0.8],
+    }
+    assert list(expected) == [feature.name for feature in lift().observation]
+    row = np.concatenate(list(expected.values()), dtype=np.float64).astype(np.float32)
+    assert observation.valid and observation.data.tobytes() == row.tobytes()
     assert observation.joints.tolist() == list(range(7)) and observation.gripper_width == 0.061
     assert observation.reward == 0.25 and set(observation.ages_s.values()) == {0.0}
+
+
+def test_a_relative_feature_is_subtracted_in_float64(aligner):
+    hand, thing = np.array([0.123456700, -0.2, 0.3000001]), np.array([0.123456789, -0.2000003, 0.3])
+    feed(aligner, SECOND, only=("joint_state", "gripper"))
+    aligner.push_pose("pose", SECOND, hand, [1.0, 0.0, 0.0, 0.0])
+    aligner.push_pose("object", SECOND, thing, [0.0, 0.0, 0.0, 1.0])
+    seen = aligner.observe(SECOND).data[lift().feature_slices()["object_from_ee"]]
+    rounded_first = thing.astype(np.float32) - hand.astype(np.float32)
+    assert seen.tobytes() == (thing - hand).astype(np.float32).tobytes()
+    assert not np.isclose(seen, rounded_first, rtol=1e-3, atol=0).any(), "these numbers must tell the two apart"
+
+
+def leader_contract(size=7, reduce="none"):
+    """lift, with the velocities of the joints against those of a leader arm's."""
+    contract = lift()
+    leader = Stream("leader/joint_states", "sensor_msgs/msg/JointState", 0.1)
+    lag = Feature("lag", "joint_state", "velocity", size, reduce, relative_to="leader")
+    return replace(contract, streams={**contract.streams, "leader": leader}, observation=(*contract.observation, lag))
+
+
+@pytest.mark.parametrize("size, reduce", [(7, "none"), (1, "sum")])
+def test_the_field_of_the_other_stream_is_needed_too(size, reduce):
+    contract = leader_contract(size, reduce)
+    aligner = Aligner(contract)
+    feed(aligner, SECOND, only=("pose", "gripper", "object"))
+    aligner.push_joints("joint_state", SECOND, np.zeros(7), np.arange(7.0))
+    aligner.push_joints("leader", SECOND, np.zeros(7), np.full(7, 0.5))
+    lag = aligner.observe(SECOND).data[contract.feature_slices()["lag"]]
+    assert lag.tolist() == ((np.arange(7.0) - 0.5).tolist() if reduce == "none" else [21.0 - 3.5])
+    aligner.push_joints("leader", SECOND + MS, np.zeros(7), np.full(7, math.nan))
+    feed(aligner, SECOND + TICK, only=("pose", "gripper", "object", "joint_state"))
+    assert "'leader'" in aligner.observe(SECOND + 150 * MS).reason
+
+
+@pytest.mark.parametrize("count", [1, 6])
+def test_another_count_in_the_other_stream_is_named(count):
+    aligner = Aligner(leader_contract())
+    feed(aligner, SECOND)
+    aligner.push_joints("leader", SECOND, np.zeros(count), np.zeros(count))
+    observation = aligner.observe(SECOND)
+    assert not observation.valid and f"velocity holds {count} numbers, expected 7" in observation.reason
 
 
 def test_quaternions_are_normalised_into_one_hemisphere(aligner):

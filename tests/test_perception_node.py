@@ -90,6 +90,8 @@ def test_what_the_node_sends_is_bit_equal_to_the_aligner_alone(ros):
     aligner.push_joints("gripper", SECOND, [0.03, 0.03])
     live = observation_from_msg(robot.heard[0], CONTRACT)
     assert live.data.tobytes() == aligner.observe(SECOND).data.tobytes()
+    from_hand = np.array([0.5 - 0.123456789, 0.1 - 0.1, 0.02 - 0.3]).astype(np.float32)
+    assert live.data[CONTRACT.feature_slices()["object_from_ee"]].tobytes() == from_hand.tobytes()
 
 
 def test_a_repeated_state_gets_the_same_observation_again(ros):

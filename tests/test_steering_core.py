@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from observed import observation_row
 from steering_fakes import DOWN, SECOND, START, Cell, FakeDecoder, lift, random_actor
 
 from lpds_ros.records import Mark, Mode, Source
-from lpds_ros.steering.core import SteeringParams
+from lpds_ros.steering.core import UNHURRIED, SteeringParams
 
 
 def stream(ticks):
@@ -32,7 +33,7 @@ def frozen_prior_stream(contract, decoder, *, seed, episode_seed, ticks):
     low, high = np.array(contract.workspace.min_m), np.array(contract.workspace.max_m)
     for tick in range(ticks):
         if tick % contract.horizons.executed == 0:
-            state = np.concatenate([position, [0.08, 0.5, 0.1, 0.02, 0, 0, 0, 1]]).astype(np.float32)
+            state = observation_row(contract, position, [0.5, 0.1, 0.02]).astype(np.float32)
             noise = generator.standard_normal(contract.noise_shape, dtype=np.float32)
             chunk = decoder.decode(state[None], noise[None])[0]
         step = contract.action.translation_scale_m * chunk[tick % contract.horizons.executed, :3].astype(np.float64)
@@ -117,8 +118,10 @@ def test_weights_are_taken_up_between_chunks_only():
 
 def test_weights_of_another_shape_are_refused_and_the_old_ones_run_on():
     cell = Cell()
-    with pytest.raises(ValueError, match="state of 22"):
-        cell.core.install_weights(random_actor(lift(observed=2)))
+    other = lift(observed=2)
+    text = f"state of {other.state_size} numbers, the contract gives {cell.contract.state_size}"
+    with pytest.raises(ValueError, match=text):
+        cell.core.install_weights(random_actor(other))
     cell.steps(9)
     assert cell.core.weights_version == 0
 
@@ -183,6 +186,14 @@ def test_time_truncates_and_bootstraps_from_the_last_observation():
     assert np.array_equal(tick.decision.next_observation, expected)
 
 
+def test_an_operator_without_a_policy_has_more_time():
+    cell = Cell(contract=lift(max_ticks=12), decoder=None)
+    for _ in range(UNHURRIED * 12):
+        assert cell.step(cell.operator((0.1, 0.0, 0.0, 0.0))).episode is None
+    episode = cell.step(cell.operator((0.1, 0.0, 0.0, 0.0))).episode
+    assert episode.reason == "time" and episode.ticks == UNHURRIED * 12 > 12
+
+
 def test_what_comes_with_the_first_observation_belongs_to_no_tick_of_the_episode():
     cell = Cell()
     tick = cell.step(reward=1.0, success=True)
@@ -214,7 +225,8 @@ def test_the_stack_is_padded_at_the_start_and_shifts_on():
     decision = cell.decisions[0]
     assert np.array_equal(decision.observation, np.tile(first, 3))
     assert not np.array_equal(first, second)
-    assert decision.next_observation[:11].tobytes() == decision.tick_observations[6].tobytes()
+    oldest = decision.next_observation[: cell.contract.observation_size]
+    assert oldest.tobytes() == decision.tick_observations[6].tobytes()
 
 
 def test_the_stack_is_filled_anew_after_an_invalid_observation():

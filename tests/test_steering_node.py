@@ -16,6 +16,7 @@ from rclpy.action import ActionServer  # noqa: E402
 from std_srvs.srv import Trigger  # noqa: E402
 
 from lpds_ros.nodes import qos  # noqa: E402
+from lpds_ros.nodes import steering as steering_module  # noqa: E402
 from lpds_ros.nodes.messages import (  # noqa: E402
     decision_from_msg,
     observation_to_msg,
@@ -165,6 +166,27 @@ def test_lockstep_bursts_decisions_and_episodes(ros, tiny_bundle):
     cell.say(success=True)
     cell.wait_status(lambda s: s.reason == "done: 2 episodes", "the end of the run")
     assert cell.seeds == [100, 101]
+
+
+def test_the_node_finishes_a_while_after_the_last_of_its_episodes(ros, tiny_bundle, monkeypatch):
+    assert steering_module.FAREWELL_S >= 1.0, "the recorder needs its time"
+    monkeypatch.setattr(steering_module, "FAREWELL_S", 0.6)
+    cell = FakeCell(ros, tiny_bundle, episodes=2)
+    cell.started()
+    cell.play(2)
+    cell.say(success=True)
+    ros.wait(lambda: cell.targets and len(cell.seeds) == 2, what="the second episode")
+    time.sleep(0.8)
+    assert not cell.steering.finished, "one episode is not all"
+    cell.now_ns += cell.contract.period_ns
+    cell.play(2)
+    before_s = time.monotonic()
+    cell.say(success=True)
+    ros.wait(lambda: len(cell.episodes) == 2, what="the last record")
+    cell.wait_status(lambda s: s.reason == "done: 2 episodes", "the end of the run")
+    assert not cell.steering.finished, "the record must be out, and taken, first"
+    ros.wait(lambda: cell.steering.finished, what="the end of the node")
+    assert time.monotonic() - before_s >= 0.6
 
 
 def test_a_repeated_observation_gets_the_same_burst_and_nothing_else(ros, tiny_bundle):

@@ -18,16 +18,17 @@ from lpds_ros.teleop.gamepad import Gamepad
 from lpds_ros.teleop.keyboard import KEY_S, Keyboard
 from lpds_ros.teleop.spacemouse import SpaceMouse
 
+CONTRACT = load_contract(resource("config/contracts/lift.yaml"))
+
 
 @pytest.fixture(scope="module")
 def contract():
-    return load_contract(resource("config/contracts/lift.yaml"))
+    return CONTRACT
 
 
 def observation(stamp_ns=7, width=0.08, valid=True):
-    return Observation(
-        stamp_ns, valid, "", np.zeros(11, np.float32), {}, np.zeros(3), np.array([1.0, 0, 0, 0]), np.zeros(7), width
-    )
+    data = np.zeros(CONTRACT.observation_size, np.float32)
+    return Observation(stamp_ns, valid, "", data, {}, np.zeros(3), np.array([1.0, 0, 0, 0]), np.zeros(7), width)
 
 
 def report(x=0, y=0, z=0):

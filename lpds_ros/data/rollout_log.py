@@ -239,10 +239,13 @@ def _stored_contract(path) -> Contract | None:
         try:
             for record in StreamReader(stream, emit_chunks=True, record_size_limit=MAX_RECORD_BYTES).records:
                 if isinstance(record, Metadata) and record.name == METADATA:
-                    return contract_from_dict(json.loads(record.metadata["contract"]), str(path))
+                    contract = contract_from_dict(json.loads(record.metadata["contract"]), str(path))
+                    require_same_contract(record.metadata["digest"], contract.digest, "what is stored")
+                    return contract
                 if isinstance(record, Chunk):
                     return None  # the contract comes before the first message
-        except (McapError, struct.error, KeyError, ValueError) as error:
-            if isinstance(error, ConfigError):
-                raise
+        except ConfigError as error:  # metadata carry no checksum, but every decision names its contract's digest
+            logger.warning("%s: the contract in it is damaged or another version's: %s", path, error)
+        except (McapError, struct.error, KeyError, ValueError):
+            return None  # reading the records says where the file ends
     return None

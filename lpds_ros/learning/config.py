@@ -18,17 +18,22 @@ class LearnerConfig:
     bound_factor: float = 2.0  # (choice) hard radius R = factor · sqrt(δ as a sum); 0 turns the bound off
     alpha_init: float = 0.0  # (choice) dual variable at the start
     alpha_learning_rate: float = 3e-3  # (choice) of the dual ascent
+    alpha_proportional: float = 0.05  # (choice) added to α per unit of violation: damps its swing; 0 is plain dual ascent
     alpha_relative: bool = True  # (choice) the constraint is ‖Δ‖²/δ − 1, so that α has the unit of Q whatever δ is
     lagrangian: bool = True  # false: α stays 0 (ablation)
     context: Literal["state_noise", "state"] = "state_noise"  # "state": a mean shift Δ(s) (ablation)
 
     # Critics
     critics: int = 2  # ensemble size of Q^A and of Q^W
-    critic_width: int = 256
+    critic_width: int = 128
     critic_layers: int = 2
-    gamma: float = 0.97  # per decision (one executed chunk)
-    tau: float = 0.005  # target network step
-    distill_base_fraction: float = 0.5  # (choice) share of Q^W's batch on base noise; 1.0 is the paper's
+    gamma: float = 0.9  # (choice) per decision, one executed chunk of 0.4 s here; short tasks that must be quick
+    tau: float = 0.01  # target network step
+    distill_base_fraction: float = 0.5  # (choice) share of Q^W's noises that are base noise; 1.0 is the paper's
+    distill_states: int = 128  # (choice) states of each minibatch that Q^W is fitted on
+    distill_noises: int = 4  # (choice) noises decoded at each of them
+    distill_contrast: float = 10.0  # (choice) weight of the differences between the noises of one state; 0: plain regression
+    distill_learning_rate: float = 1e-3  # (choice) of Q^W: its data are decoded afresh, it cannot overfit them
     actor_target: Literal["min", "mean"] = "mean"  # (choice) how the actor reads the Q^W ensemble
     timeout_terminates: bool = False  # true: treat a time-out as terminal, as the public DSRL code does
     reward_offset: float = 0.0  # (choice) added to each decision's reward, for example −1 until success
@@ -36,16 +41,16 @@ class LearnerConfig:
     # Actor
     actor_width: int = 256
     actor_layers: int = 3
+    actor_noises: int = 4  # (choice) noises at each state of the actor's minibatch: they cost no decoding
+    actor_learning_rate: float = 3e-4
     actor_ema: float = 0.99  # (choice) published weights are a running average; 0 publishes the raw ones
 
     # Optimisation
     learning_rate: float = 3e-4
-    batch_size: int = 256
+    batch_size: int = 128
     updates_per_decision: float = 4.0
     warmup_decisions: int = 300  # decisions of the prior before the first update
-    critic_warmup_updates: int = (
-        1000  # (choice) updates of the critics alone, on the prior's decisions, before the actor moves
-    )
+    critic_warmup_updates: int = 1000  # (choice) of the critics alone, on the prior's decisions, before the actor moves
     replay_capacity: int = 200_000
     demo_share: float = 0.0  # share of each batch drawn from demonstrations
     demo_share_half_life: float = 0.0  # decisions after which that share has halved; 0: it stays
@@ -63,6 +68,11 @@ class LearnerConfig:
             "batch_size",
             "critics",
             "push_every",
+            "distill_states",
+            "distill_noises",
+            "distill_learning_rate",
+            "actor_noises",
+            "actor_learning_rate",
         ):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
@@ -72,6 +82,7 @@ class LearnerConfig:
         for name in (
             "alpha_init",
             "alpha_learning_rate",
+            "alpha_proportional",
             "bound_factor",
             "updates_per_decision",
             "warmup_decisions",

@@ -62,8 +62,12 @@ class Learner:
         self.actor = PerturbationActor(state, self._dimensions, c.actor_width, c.actor_layers, c.context, radius)
         self.published_actor = copy.deepcopy(self.actor).requires_grad_(False)
         self.optimizers = {
-            name: torch.optim.Adam(getattr(self, name).parameters(), lr=c.learning_rate)
-            for name in ("critic", "noise_critic", "actor")
+            name: torch.optim.Adam(getattr(self, name).parameters(), lr=rate)
+            for name, rate in (
+                ("critic", c.learning_rate),
+                ("noise_critic", c.distill_learning_rate),
+                ("actor", c.actor_learning_rate),
+            )
         }
 
     # Data
@@ -110,15 +114,13 @@ class Learner:
         state, next_state = self._normalise(batch.state), self._normalise(batch.next_state)
         rows = batch.state.shape[0]
         with torch.no_grad():
-            next_noise, noise = self._normal(rows), self._normal(rows)
+            next_noise = self._normal(rows)
             next_latent = next_noise + self.actor(next_state, next_noise)
-            steered = torch.arange(rows)[:, None] >= round(self.config.distill_base_fraction * rows)
-            latent = torch.where(steered, noise + self.actor(state, noise), noise)
+            raw_state, latent = self._distillation_set(batch.state)
             # One batched decode serves the TD target and the distillation: it is most of an update's time.
-            chunks = self._act(torch.cat([batch.next_state, batch.state]), torch.cat([next_latent, latent]))
-        next_action, action = chunks[:rows], chunks[rows:]
-        metrics = self._update_critic(state, batch, next_state, next_action)
-        metrics |= self._update_noise_critic(state, latent, action)
+            chunks = self._act(torch.cat([batch.next_state, raw_state]), torch.cat([next_latent, latent]))
+        metrics = self._update_critic(state, batch, next_state, chunks[:rows])
+        metrics |= self._update_noise_critic(self._normalise(raw_state), latent, chunks[rows:])
         metrics |= self._update_actor(state, learn=self.updates >= self.config.critic_warmup_updates)
         self._track()
         self.updates += 1
@@ -135,20 +137,36 @@ class Learner:
         self._step("critic", loss)
         return {"critic/loss": loss.item(), "critic/q_mean": values.mean().item()}
 
+    def _distillation_set(self, state: Tensor) -> tuple[Tensor, Tensor]:
+        """States [S·M, T_o·d_o] (raw, each M times in a row) and latents: base noise first, then the actor's own ε + Δ."""
+        noises = self.config.distill_noises
+        state = state[: self.config.distill_states].repeat_interleave(noises, 0)
+        noise = self._normal(len(state))
+        steered = torch.arange(len(state))[:, None] % noises >= round(self.config.distill_base_fraction * noises)
+        return state, torch.where(steered, noise + self.actor(self._normalise(state), noise), noise)
+
     def _update_noise_critic(self, state: Tensor, latent: Tensor, action: Tensor) -> dict[str, float]:
-        """Q_i^W(s, w) regresses on Q_i^A(s, Φ(s, w)), member by member."""
+        """Q_i^W(s, w) regresses on Q_i^A(s, Φ(s, w)), member by member.
+
+        Most of Q's variance lies between states, but the actor climbs along w at one state: the contrast term fits the
+        differences between the noises of each state.
+        """
         with torch.no_grad():
             target = self.critic(torch.cat([state, action], -1))
-        loss = (self.noise_critic(torch.cat([state, latent], -1)) - target).square().mean() * target.shape[0]
-        self._step("noise_critic", loss)
-        return {"distill/loss": loss.item()}
+        error = self.noise_critic(torch.cat([state, latent], -1)) - target
+        plain = error.square().mean()
+        groups = error.unflatten(1, (-1, self.config.distill_noises))
+        contrast = (groups - groups.mean(-1, keepdim=True)).square().mean()
+        self._step("noise_critic", (plain + self.config.distill_contrast * contrast) * error.shape[0])
+        return {"distill/loss": plain.item(), "distill/contrast": contrast.item()}
 
     def _update_actor(self, state: Tensor, learn: bool) -> dict[str, float]:
         """−Q^W(s, ε + Δ) + α (‖Δ‖² − δ), then the projected dual ascent. The gradient never enters Φ.
 
         Before `learn` only the metrics are computed: an actor that follows critics made of noise leaves the region at once.
         """
-        c, noise = self.config, self._normal(state.shape[0])
+        c, state = self.config, state.repeat_interleave(self.config.actor_noises, 0)
+        noise = self._normal(len(state))
         raw = self.actor.raw(state, noise)
         delta = self.actor.project(raw)
         values = self.noise_critic(torch.cat([state, noise + delta], -1))
@@ -156,7 +174,10 @@ class Learner:
         gap = c.reduce(raw.square().sum(-1).mean(), self._dimensions) - c.delta
         if c.alpha_relative:
             gap = gap / c.delta
-        loss = -value.mean() + self.alpha * gap
+        # Integral control alone swings: the residual overshoots, α winds up, the policy shifts under its critics. The
+        # proportional term damps it (Stooke et al. 2020, PID Lagrangian).
+        weight = max(0.0, self.alpha + c.alpha_proportional * gap.item()) if c.lagrangian else 0.0
+        loss = -value.mean() + weight * gap
         if learn:
             self._step("actor", loss)
         if learn and c.lagrangian:

@@ -59,7 +59,7 @@ class Replay:
         i = self.total % self.capacity
         self._state[i] = decision.observation
         self._next_state[i] = decision.next_observation
-        self._action[i] = decision.executed.ravel()
+        self._action[i] = self._whole_chunk(decision).ravel()
         self._reward[i] = reward
         done = decision.terminated or (decision.truncated and self._timeout_terminates)
         self._bootstrap[i] = 0.0 if done else 1.0
@@ -67,6 +67,18 @@ class Replay:
         self.total += 1
         self.size = min(self.total, self.capacity)
         return True
+
+    def _whole_chunk(self, decision: Decision) -> np.ndarray:
+        """[T_a, d_a]: the action as Q^A will be asked about it, whole also where the episode ended in its middle.
+
+        Chunks are decoded whole. A success seen only with its unexecuted rows missing would be a value of chunks that the
+        decoder never makes. An operator's last row is repeated, as it is in the prior's training.
+        """
+        if decision.chunk.size:
+            return decision.chunk[: self._contract.horizons.executed]
+        rows = decision.executed.copy()
+        rows[decision.ticks :] = rows[max(0, decision.ticks - 1)]
+        return rows
 
     def sample(self, count: int, rng: np.random.Generator) -> Batch:
         """Draw `count` transitions uniformly with replacement."""

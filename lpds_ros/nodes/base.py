@@ -48,6 +48,7 @@ class LpdsNode(Node):
 
     NAME = "node"
     Parameters: type = NoParameters
+    finished = False
 
     def __init__(self, *, context=None, parameters: dict | None = None, namespace: str | None = None):
         overrides = [Parameter(name, value=value) for name, value in (parameters or {}).items()]
@@ -79,6 +80,10 @@ class LpdsNode(Node):
             self.declare_parameter(name, value, _descriptor(field, value), ignore_override=True)
         return params
 
+    def finish(self):
+        """Ask `main` to end the process, with code 0."""
+        self.finished = True
+
     def stop(self):
         """Last words: publish what must be published, end own threads. Called once, when nothing spins any more."""
 
@@ -107,7 +112,7 @@ class Spinner:
 
     def _spin(self):
         try:
-            while not self._ending and self._node.context.ok():
+            while not (self._ending or self._node.finished) and self._node.context.ok():
                 self._executor.spin_once(timeout_sec=0.2)
         except BaseException as error:  # noqa: BLE001 (handed to the supervisor, which ends the process)
             self.error = error

@@ -4,6 +4,7 @@ A thin shell over steering.core. It holds the only publisher on the target topic
 """
 
 import threading
+import time
 import uuid
 from collections import deque
 from collections.abc import Callable
@@ -46,6 +47,7 @@ from lpds_ros.steering.tick import PoseTarget, Tick
 from lpds_ros.weights import unpack_weights
 
 POLL_S = 0.02
+FAREWELL_S = 2.0  # after the last episode, so that the recorder has it
 NO_BUNDLE = ("", "none")
 
 
@@ -265,6 +267,7 @@ class SteeringNode(LpdsNode):
         self._index += 1
         if self.params.episodes and self._index >= self.params.episodes:
             self._done = f"done: {self._index} episodes"
+            self._done_s = time.monotonic()
         elif self.core.latched is None:
             self._turn.start(self.params.seed_base + self._index)
 
@@ -285,6 +288,8 @@ class SteeringNode(LpdsNode):
         if self._home_due and self._hand.ready:
             self._home_due = False
             self._hand.send("homing")
+        if self._done and time.monotonic() - self._done_s > FAREWELL_S:
+            self.finish()
 
     def _look_for_intruders(self):
         topic = self._targets.topic_name

@@ -10,7 +10,7 @@ from collections import deque
 import numpy as np
 
 from lpds_ros.config import nearest
-from lpds_ros.contract import Contract
+from lpds_ros.contract import Contract, Feature
 from lpds_ros.geometry import canonical
 from lpds_ros.records import Observation
 
@@ -61,8 +61,15 @@ class Aligner:
         self._streams = {name: _Stream(name, s.topic, s.max_age_s) for name, s in contract.streams.items()}
         self._needed = {name: {"position"} for name in contract.streams}
         for feature in contract.observation:
-            self._needed[feature.stream].add(feature.field)
-        self._sizes = {(f.stream, f.field): f.size for f in contract.observation if f.reduce == "none"}
+            for stream in (feature.stream, feature.relative_to):
+                if stream:
+                    self._needed[stream].add(feature.field)
+        self._sizes = {
+            (stream, f.field): f.size
+            for f in contract.observation
+            for stream in (f.stream, f.relative_to)
+            if f.reduce == "none" and stream
+        }
         self._sizes["joint_state", "position"] = JOINTS
         self._slices = contract.feature_slices()
         self._task_needed = contract.reward.source == "task_state"
@@ -190,11 +197,18 @@ class Aligner:
         data = np.full(self.contract.observation_size, np.nan)
         if valid:
             for feature in self.contract.observation:
-                values = fields[feature.stream][feature.field]
-                data[self._slices[feature.name]] = values.sum() if feature.reduce == "sum" else values
+                values = _reduced(feature, fields[feature.stream])
+                if feature.relative_to:
+                    values = values - _reduced(feature, fields[feature.relative_to])
+                data[self._slices[feature.name]] = values
         data = data.astype(np.float32)
         data.setflags(write=False)
         return data
+
+
+def _reduced(feature: Feature, fields: dict[str, np.ndarray]):
+    values = fields[feature.field]
+    return values.sum() if feature.reduce == "sum" else values
 
 
 def _refusal(stamp_ns: int, fields: dict[str, np.ndarray]) -> str:

@@ -27,7 +27,7 @@ class PriorConfig:
     observation_min_scale: float = 0.01  # contract units that count as one at least: 1 cm; quieter sensors stay quiet
     # Optimisation.
     seed: int = 0
-    updates: int = 3000
+    updates: int = 2000
     batch: int = 256
     learning_rate: float = 1e-3
     weight_decay: float = 1e-4

@@ -32,7 +32,7 @@ class OperatorTraits:
     smoothing: float = 0.5  # share of a new intention taken up in one tick
     lateral_m: tuple[float, float] = (0.06, 0.08)
     approach_height_m: tuple[float, float] = (0.06, 0.085)  # over the object's centre, beside it
-    aim_error_m: float = 0.011  # standard deviation in x and y
+    aim_error_m: float = 0.010  # standard deviation in x and y
     noise: tuple[float, float] = (0.06, 0.18)  # standard deviation of the shake, in action units
     noise_memory: float = 0.8
     hesitation: float = 0.012  # chance per tick

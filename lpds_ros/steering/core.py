@@ -23,6 +23,8 @@ from lpds_ros.steering.target import Target
 from lpds_ros.steering.tick import PoseTarget, Tick
 from lpds_ros.weights import ActorParameters
 
+UNHURRIED = 3  # an operator without a policy may take this many times max_ticks
+
 __all__ = ["PoseTarget", "SteeringCore", "SteeringParams", "Tick"]
 
 
@@ -45,6 +47,8 @@ class SteeringCore:
         self._open: OpenDecision | None = None
         self._chunk: Chunk | None = None
         self._noise: NoiseStream | None = None
+        # A person who records demonstrations takes the time that the task needs.
+        self._max_ticks = contract.max_ticks * (1 if decoder is not None else UNHURRIED)
         self._not_before_ns = self._last_ns = 0
         self._relieved = False
         self.failure = ""
@@ -184,7 +188,7 @@ class SteeringCore:
             end = "failure"
         elif self._ladder.latched is not None:
             end = self._ladder.latched[1]
-        elif books.ticks >= self._contract.max_ticks:
+        elif books.ticks >= self._max_ticks:
             end = "time"
         else:
             return None, None
