@@ -160,6 +160,8 @@ class Contract:
                     f"{where}: relative_to names no stream: '{feature.relative_to}'"
                     f"{nearest(feature.relative_to, self.streams)}"
                 )
+            if feature.relative_to == feature.stream:
+                raise ContractError(f"{where}: relative to its own stream it would always be zero")
             if self.streams[feature.relative_to].type != self.streams[feature.stream].type or feature.field == "orientation":
                 raise ContractError(f"{where}: relative_to needs a stream of the same type, and a field that subtracts")
         if feature.reduce == "sum" and feature.size != 1:

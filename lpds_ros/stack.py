@@ -85,7 +85,7 @@ class Stack:
                 if not ended.fatal:
                     report(ended)
                 elif ended.code == 0:
-                    return Outcome(f"{ended.name} has done its episodes", 0)
+                    return Outcome(f"{ended.name} has ended as asked", 0)
                 else:
                     return Outcome(str(ended), 1, (*ended.tail, f"(the whole log: {ended.log})"))
             each()

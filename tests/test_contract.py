@@ -27,6 +27,7 @@ def with_feature(**changes):
         ({"relative_to": "pos"}, "'object_from_ee': relative_to names no stream: 'pos', did you mean 'pose'"),
         ({"relative_to": "zzz"}, "relative_to names no stream: 'zzz'; valid: gripper, joint_state, object, pose"),
         ({"relative_to": "gripper"}, "'object_from_ee': relative_to needs a stream of the same type"),
+        ({"relative_to": "object"}, "relative to its own stream it would always be zero"),
         ({"field": "orientation", "size": 4}, "'object_from_ee': relative_to needs .* a field that subtracts"),
     ],
 )

@@ -24,7 +24,7 @@ class LearnerConfig:
     context: Literal["state_noise", "state"] = "state_noise"  # "state": a mean shift Δ(s) (ablation)
 
     # Critics
-    critics: int = 2  # ensemble size of Q^A and of Q^W
+    critics: int = 3  # ensemble size of Q^A and of Q^W
     critic_width: int = 128
     critic_layers: int = 2
     gamma: float = 0.9  # (choice) per decision, one executed chunk of 0.4 s here; short tasks that must be quick
@@ -34,7 +34,7 @@ class LearnerConfig:
     distill_noises: int = 4  # (choice) noises decoded at each of them
     distill_contrast: float = 10.0  # (choice) weight of the differences between the noises of one state; 0: plain regression
     distill_learning_rate: float = 1e-3  # (choice) of Q^W: its data are decoded afresh, it cannot overfit them
-    actor_target: Literal["min", "mean"] = "mean"  # (choice) how the actor reads the Q^W ensemble
+    actor_target: Literal["min", "mean"] = "min"  # (choice) how the actor reads the Q^W ensemble
     timeout_terminates: bool = False  # true: treat a time-out as terminal, as the public DSRL code does
     reward_offset: float = 0.0  # (choice) added to each decision's reward, for example −1 until success
 
@@ -43,7 +43,7 @@ class LearnerConfig:
     actor_layers: int = 3
     actor_noises: int = 4  # (choice) noises at each state of the actor's minibatch: they cost no decoding
     actor_learning_rate: float = 3e-4
-    actor_ema: float = 0.99  # (choice) published weights are a running average; 0 publishes the raw ones
+    actor_ema: float = 0.995  # (choice) published weights are a running average; 0 publishes the raw ones
 
     # Optimisation
     learning_rate: float = 3e-4

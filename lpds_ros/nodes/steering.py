@@ -81,7 +81,7 @@ class SteeringNode(LpdsNode):
         self._lock = threading.Lock()
         self._operator: OperatorInput | None = None
         self._begin: tuple[int, int, int] | None = None
-        self._index, self._done = 0, ""
+        self._index, self._done, self._done_s = 0, "", 0.0
         self._tick: Tick | None = None
         self._measured: Observation | None = None
         self._intruder = ""
