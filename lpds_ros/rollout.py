@@ -58,7 +58,7 @@ class Rollout:
         end_ns = self.world.time_ns + self.contract.period_ns
         for target, until_ns in zip(targets, [t.stamp_ns for t in targets[1:]] + [end_ns]):
             self.world.set_target(target.position, target.orientation)
-            self.world.advance(round((until_ns - self.world.time_ns) / 1e6))
+            self.world.advance_to(until_ns)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import yaml
 from lpds_ros.bringup import CONTRACT_FILE, Plan, Process
 from lpds_ros.contract import contract_to_dict
 
-PARAMETERS_FILE, NODES, LOGS, SUMMARY, CURVE = "parameters.yaml", "nodes", "logs", "summary.json", "curve.png"
+PARAMETERS_FILE, NODES, LOGS, CURVE = "parameters.yaml", "nodes", "logs", "curve.png"
 PACKAGES = ("lpds_ros", "rclpy", "numpy", "torch", "onnxruntime", "mujoco")
 
 

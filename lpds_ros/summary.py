@@ -3,13 +3,13 @@
 import csv
 import json
 import math
-import os
 import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from lpds_ros.durable import write_whole
 from lpds_ros.records import Episode, Mode
 
 WINDOW = 20
@@ -181,13 +181,8 @@ def _plain(value):
 
 
 def write_summary(path: Path, result: dict):
-    """Write summary.json in one step: temporary file, sync, rename."""
-    fresh = path.with_name(path.name + ".new")
-    with fresh.open("w", encoding="utf-8") as stream:
-        stream.write(json.dumps(result, indent=1, allow_nan=False) + "\n")
-        stream.flush()
-        os.fsync(stream.fileno())
-    fresh.replace(path)
+    """Write summary.json, whole or not at all."""
+    write_whole(path, (json.dumps(result, indent=1, allow_nan=False) + "\n").encode())
 
 
 def append_row(path: Path, row: Row):

@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parent.parent / "lpds_ros"
 
 # From the bottom up. A unit imports everything below; its neighbours in one layer only where SHARED says so.
 LAYERS = (
-    tuple("config contract environment geometry lease parameters processes records resources weights".split()),
+    tuple("config contract durable environment geometry lease parameters processes records resources weights".split()),
     ("data",),
     ("sim",),
     ("perception",),

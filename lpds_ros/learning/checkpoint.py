@@ -4,7 +4,6 @@ Written to a temporary directory, synced, renamed; `state.json`, written last, m
 """
 
 import json
-import os
 import shutil
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from lpds_ros.durable import sync
 from lpds_ros.learning.lpds import Learner
 
 NETWORKS = ("critic", "target_critic", "noise_critic", "actor", "published_actor")
@@ -32,7 +32,7 @@ def save_checkpoint(learner: Learner, directory: str | Path):
         for index, state in optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{name}.{index}.{k}": v.contiguous() for k, v in state.items()}
     save_file(tensors, fresh / "learner.safetensors")
-    _sync(fresh / "learner.safetensors")
+    sync(fresh / "learner.safetensors")
     state = {
         "contract_digest": learner.contract.digest,
         "prior_digest": learner.prior_digest,
@@ -43,14 +43,14 @@ def save_checkpoint(learner: Learner, directory: str | Path):
         "rng": learner.rng.bit_generator.state,
     }
     (fresh / "state.json").write_text(json.dumps(state))
-    _sync(fresh / "state.json")
-    _sync(fresh)
+    sync(fresh / "state.json")
+    sync(fresh)
     shutil.rmtree(old, ignore_errors=True)
     if directory.exists():
         directory.rename(old)
     fresh.rename(directory)
     shutil.rmtree(old, ignore_errors=True)
-    _sync(directory.parent)
+    sync(directory.parent)
 
 
 def load_checkpoint(learner: Learner, directory: str | Path) -> bool:
@@ -93,11 +93,3 @@ def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict, prefix: 
             index, field = key[len(prefix) :].split(".", 1)
             full["state"].setdefault(int(index), {})[field] = value
     optimizer.load_state_dict(full)
-
-
-def _sync(path: Path):
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,10 +1,10 @@
 """The actor versions of a run on disk: pushes, latest, best so far. Each file appears whole or not at all."""
 
-import os
 import re
 from collections import deque
 from pathlib import Path
 
+from lpds_ros.durable import write_whole
 from lpds_ros.records import Episode
 
 LATEST, BEST = "latest.safetensors", "best.safetensors"
@@ -54,21 +54,6 @@ class ActorStore:
         self._best_wins = wins
         write_whole(self.directory / BEST, blob)
         return True
-
-
-def write_whole(path: Path, blob: bytes):
-    """Temporary file, fsync, rename, fsync of the directory: after a crash the old or the new file is there, whole."""
-    fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
-    with fresh.open("wb") as stream:
-        stream.write(blob)
-        stream.flush()
-        os.fsync(stream.fileno())
-    fresh.replace(path)
-    descriptor = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _match(path: Path):

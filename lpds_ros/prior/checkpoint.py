@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from lpds_ros.contract import Contract, contract_from_dict, contract_to_dict
+from lpds_ros.durable import write_whole
 from lpds_ros.prior.config import PriorConfig, PriorError
 
 SCHEMA = 1
@@ -34,23 +34,13 @@ class Checkpoint:
         return {name.removeprefix(prefix + "."): t for name, t in self.tensors.items() if name.startswith(prefix + ".")}
 
 
-def write_atomically(path: Path, content: bytes):
-    """Write, flush to the disk, then give the file its name: a reader sees the old content or the new, never half."""
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(partial, path)
-
-
 def save_checkpoint(directory, checkpoint: Checkpoint) -> Path:
     """Write a checkpoint into `directory`; an earlier one stays valid until this one is complete."""
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     content = save({name: tensor.contiguous() for name, tensor in checkpoint.tensors.items()})
     tensors = directory / f"update-{checkpoint.update:08d}.safetensors"
-    write_atomically(tensors, content)
+    write_whole(tensors, content)
     index = {
         "schema": SCHEMA,
         "update": checkpoint.update,
@@ -61,7 +51,7 @@ def save_checkpoint(directory, checkpoint: Checkpoint) -> Path:
         "history": checkpoint.history,
         "contract": contract_to_dict(checkpoint.contract),
     }
-    write_atomically(directory / INDEX, json.dumps(index, indent=1).encode())
+    write_whole(directory / INDEX, json.dumps(index, indent=1).encode())
     for old in directory.glob("update-*.safetensors"):
         if old != tensors:
             old.unlink()

@@ -18,6 +18,7 @@ import yaml
 from safetensors.torch import save
 
 from lpds_ros.contract import contract_to_dict
+from lpds_ros.durable import write_whole
 from lpds_ros.prior.bundle import (
     DECODER,
     GOLDEN,
@@ -33,7 +34,7 @@ from lpds_ros.prior.bundle import (
     TrainingInfo,
     load_bundle,
 )
-from lpds_ros.prior.checkpoint import Checkpoint, load_checkpoint, write_atomically
+from lpds_ros.prior.checkpoint import Checkpoint, load_checkpoint
 from lpds_ros.prior.config import PriorError
 from lpds_ros.prior.sampler import Decoder, time_steps
 from lpds_ros.prior.session import DecoderSession
@@ -74,8 +75,8 @@ def export(
 
 
 def _write(decoder: Decoder, checkpoint: Checkpoint, folder: Path, name: str, licence: str):
-    write_atomically(folder / DECODER, to_onnx(decoder))
-    write_atomically(folder / WEIGHTS, save({key: tensor.contiguous() for key, tensor in decoder.state_dict().items()}))
+    write_whole(folder / DECODER, to_onnx(decoder))
+    write_whole(folder / WEIGHTS, save({key: tensor.contiguous() for key, tensor in decoder.state_dict().items()}))
     arrays = {}
     for batch in GOLDEN_BATCHES:
         observation, noise = cases(decoder, batch, seed=batch)
@@ -86,13 +87,13 @@ def _write(decoder: Decoder, checkpoint: Checkpoint, folder: Path, name: str, li
         }
     content = io.BytesIO()
     np.savez(content, **arrays)
-    write_atomically(folder / GOLDEN, content.getvalue())
+    write_whole(folder / GOLDEN, content.getvalue())
     files = {file: _entry(folder / file) for file in (DECODER, WEIGHTS, GOLDEN)}
     manifest = _manifest(decoder, checkpoint, files, name, licence)
     manifest = dataclasses.replace(manifest, manifest_digest=manifest.own_digest())
     tree = json.loads(json.dumps(dataclasses.asdict(manifest))) | {"contract": contract_to_dict(checkpoint.contract)}
     text = yaml.safe_dump(tree, sort_keys=False, width=120, default_flow_style=None)
-    write_atomically(folder / MANIFEST, text.encode())
+    write_whole(folder / MANIFEST, text.encode())
 
 
 def to_onnx(decoder: Decoder) -> bytes:
