@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Build our interface packages with rosidl into an environment that holds the ROS wheels of PyPI.
 #   interfaces/build.sh .venv [package ...]
-# A package is built again only when its sources or the generators changed. With a stock ROS 2 use colcon instead.
+# A package is built again only when its sources or the generators changed. With a stock ROS 2 use colcon instead: it does
+# not look into pypi/, which holds what every stock ROS 2 has and PyPI has not.
 set -euo pipefail
 
 if [ $# -lt 1 ] || [ ! -x "$1/bin/python" ]; then
@@ -12,7 +13,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 prefix=$(cd "$1" && pwd)
 shift
 if [ $# -eq 0 ]; then
-  set -- lpds_msgs franka_msgs
+  set -- lpds_msgs franka_msgs control_msgs tf2_msgs
 fi
 
 # A sourced ROS shell would put its own packages, libraries and Python path before the environment's.
@@ -28,6 +29,7 @@ print(m.version("ros-rosidl-cmake"), m.version("ros-rosidl-generator-py"))') || 
 
 for package in "$@"; do
   source="$here/$package"
+  if [ ! -d "$source" ]; then source="$here/pypi/$package"; fi
   build="$here/../build/interfaces/$package"
   share="$prefix/share/$package"
   stamp="$share/lpds_source.sha256"

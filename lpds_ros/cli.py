@@ -31,7 +31,7 @@ EXTRAS = {
     "pyrealsense2": "realsense",
     "pytest": "dev",
 }
-BUILT_BY_SETUP = ("rclpy", "lpds_msgs", "franka_msgs", "builtin_interfaces")
+BUILT_BY_SETUP = ("rclpy", "lpds_msgs", "franka_msgs", "control_msgs", "tf2_msgs", "builtin_interfaces")
 
 
 def verbs() -> dict[str, Path]:

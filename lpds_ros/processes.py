@@ -18,6 +18,7 @@ TAIL_LINES = 12
 REFUSED = 2
 PARENT_VARIABLE = "LPDS_SUPERVISOR"
 PR_SET_PDEATHSIG = 1
+LAST_LINES_S = 5.0  # to read what a dead child has written; one of its own children may keep the pipe open
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,7 @@ class Supervisor:
             code = child.process.poll()
             if code is None:
                 continue
-            child.pump.join(timeout=1.0)
+            child.pump.join(LAST_LINES_S)
             again = not child.command.essential and child.restarts_left > 0 and code not in (0, REFUSED)
             fatal = child.command.essential or code == REFUSED
             exits.append(Exit(child.command.name, code, fatal, again, tuple(child.tail), child.log))
@@ -157,7 +158,7 @@ class Supervisor:
                 _signal(child, signal.SIGKILL)
                 child.process.wait()
                 killed.append(child.command.name)
-            child.pump.join(timeout=1.0)
+            child.pump.join(LAST_LINES_S)
             self._children.pop()
         return killed
 

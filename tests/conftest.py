@@ -9,8 +9,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+from waiting import PATIENCE_S, wait_for
 
 from lpds_ros.environment import apply_defaults
+
+AGAIN_S = 0.05
+# How long an example takes says nothing on a machine that stalls.
+settings.register_profile("stalls", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("stalls")
 
 SAFE_DOMAINS = range(1, 102)  # above 101 the discovery ports may meet the kernel's ephemeral ones
 
@@ -47,15 +54,18 @@ class Ros:
 
     context: hand it to nodes under test. node(): a plain node for the test's own publishers and subscriptions.
     add(node): spin it too. wait(condition): until true. An exception in any callback is raised in the test.
+
+    One thread runs all callbacks, as in each node's own process. rclpy's MultiThreadedExecutor destroys what its pool's
+    waiting callbacks still use when it is shut down, and an exception in its last callback is lost.
     """
 
-    def __init__(self, threads: int = 2):
+    def __init__(self):
         import rclpy
-        from rclpy.executors import MultiThreadedExecutor
+        from rclpy.executors import SingleThreadedExecutor
 
         self.context = rclpy.Context()
         rclpy.init(context=self.context, domain_id=DOMAIN)
-        self.executor = MultiThreadedExecutor(threads, context=self.context)
+        self.executor = SingleThreadedExecutor(context=self.context)
         self.error: BaseException | None = None
         self._nodes: list = []
         self._ending = False
@@ -80,31 +90,45 @@ class Ros:
 
         return self.add(Node(name, context=self.context, **arguments))
 
-    def wait(self, condition: Callable[[], object], timeout: float = 5.0, what: str = ""):
-        """The first true value of condition(); AssertionError after `timeout` seconds, saying `what` was awaited."""
-        deadline = time.monotonic() + timeout
-        while time.monotonic() < deadline:
+    def wait(self, condition: Callable[[], object], what: str = "", *, saying: Callable[[], object] = lambda: None):
+        """The first true value of condition(); AssertionError after PATIENCE_S, naming `what` was awaited.
+
+        saying: called at once and every AGAIN_S meanwhile, for what has to be said until it is heard.
+        """
+        due = time.monotonic()
+
+        def heard():
+            nonlocal due
             if self.error is not None:
                 raise self.error
-            value = condition()
-            if value:
-                return value
-            time.sleep(0.005)
-        raise AssertionError(f"not within {timeout} s: {what or condition}")
+            if time.monotonic() >= due:
+                saying()
+                due = time.monotonic() + AGAIN_S
+            return condition()
+
+        return wait_for(heard, what=what)
+
+    def call(self, function: Callable, *arguments):
+        """What `function` returns in the executor's thread. ActionClient.send_goal_async called beside the executor
+        may miss its answer.
+        """
+        task = self.executor.create_task(function, *arguments)
+        self.wait(task.done, what=f"{function}")
+        return task.result()
 
     def close(self):
         """Join the executor, destroy the nodes, end the context, raise what a callback raised."""
         self._ending = True
         self.executor.wake()
-        self._thread.join(5)
+        self._thread.join(PATIENCE_S)
         alive = self._thread.is_alive()
-        self.executor.shutdown(timeout_sec=1)
+        self.executor.shutdown()
         for node in self._nodes:
             node.destroy_node()
         self.context.try_shutdown()
         if self.error is not None:
             raise self.error
-        assert not alive, "the executor did not end within 5 s: a callback blocks"
+        assert not alive, f"the executor did not end within {PATIENCE_S} s: a callback blocks"
 
 
 @pytest.fixture

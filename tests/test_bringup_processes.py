@@ -4,10 +4,10 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from waiting import PATIENCE_S, wait_for
 
 from lpds_ros.lease import Lease, LeaseError
 from lpds_ros.processes import Command, Supervisor, describe_code
@@ -34,13 +34,6 @@ def python(name, code, *arguments, **options) -> Command:
     return Command(name, (sys.executable, "-S", "-c", code, *map(str, arguments)), **options)
 
 
-def until(condition, timeout_s=10.0):
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "not in time"
-        time.sleep(0.01)
-
-
 @pytest.fixture
 def lines():
     return []
@@ -64,16 +57,17 @@ def alive(pid: int) -> bool:
 
 def test_children_end_in_reverse_order_of_their_start(tmp_path, lines):
     notes = tmp_path / "notes"
-    with Supervisor(tmp_path, environment=dict(os.environ), echo=lambda *a: lines.append(a)) as supervisor:
+    echo = lambda *words: lines.append(words)  # noqa: E731
+    with Supervisor(tmp_path, environment=dict(os.environ), echo=echo, grace_s=PATIENCE_S) as supervisor:
         for name in ("sim", "perception", "steering"):
             supervisor.start(python(name, NOTES_ITS_END, notes, name))
-        until(lambda: len(lines) == 3)
+        wait_for(lambda: len(lines) == 3)
     assert notes.read_text().split() == ["steering", "perception", "sim"]
 
 
 def test_a_child_that_ignores_signals_is_killed_and_named(supervisor, lines):
     supervisor.start(python("deaf", STUBBORN))
-    until(lambda: lines)
+    wait_for(lambda: lines)
     pid = supervisor.running["deaf"]
     assert supervisor.stop() == ["deaf"]
     assert not alive(pid)
@@ -82,7 +76,7 @@ def test_a_child_that_ignores_signals_is_killed_and_named(supervisor, lines):
 def test_an_essential_child_that_fails_is_fatal_and_its_last_lines_are_kept(supervisor):
     supervisor.start(python("sim", "import sys; print('no scene'); sys.exit(3)"))
     exits = []
-    until(lambda: exits.extend(supervisor.poll()) or exits)
+    wait_for(lambda: exits.extend(supervisor.poll()) or exits)
     assert exits[0].fatal and exits[0].code == 3 and exits[0].tail == ("no scene",)
     assert str(exits[0]) == "sim failed with exit code 3"
     assert exits[0].log.read_text() == "no scene\n"
@@ -92,7 +86,7 @@ def test_an_essential_child_that_fails_is_fatal_and_its_last_lines_are_kept(supe
 def test_a_restartable_child_is_restarted_as_often_as_allowed(supervisor):
     supervisor.start(python("learner", "import sys; sys.exit(1)", essential=False, restarts=2))
     exits = []
-    until(lambda: exits.extend(supervisor.poll()) or not supervisor.running)
+    wait_for(lambda: exits.extend(supervisor.poll()) or not supervisor.running)
     assert [e.restarted for e in exits] == [True, True, False]
     assert not any(e.fatal for e in exits)
 
@@ -102,14 +96,14 @@ def test_a_refused_configuration_is_not_tried_again(supervisor):
         python("learner", "import sys; print('a second learner'); sys.exit(2)", essential=False, restarts=2)
     )
     exits = []
-    until(lambda: exits.extend(supervisor.poll()) or exits)
+    wait_for(lambda: exits.extend(supervisor.poll()) or exits)
     assert exits[0].fatal and not exits[0].restarted and exits[0].tail == ("a second learner",)
 
 
 def test_children_have_their_own_process_group_and_priority(supervisor, lines):
     code = "import os; print(os.getpgrp() == os.getpid(), os.nice(0), flush=True); import time; time.sleep(60)"
     supervisor.start(python("learner", code, nice=5))
-    until(lambda: lines)
+    wait_for(lambda: lines)
     assert lines == [("learner", f"True {min(os.nice(0) + 5, 19)}")]  # 19 is the kernel's end of the scale
 
 
@@ -140,7 +134,7 @@ def test_a_lease_outlives_its_holder_while_a_child_keeps_the_descriptor(tmp_path
         tmp_path, environment=dict(os.environ), keep_fds=(lease.fileno(),), echo=lambda *a: lines.append(a)
     ) as supervisor:
         supervisor.start(python("orphan", IDLE))
-        until(lambda: lines)
+        wait_for(lambda: lines)
         lease.release()
         with pytest.raises(LeaseError):
             Lease(tmp_path / "lock", {})
@@ -161,9 +155,11 @@ sys.path.insert(0, sys.argv[1])
 from pathlib import Path
 from lpds_ros.processes import Command, Supervisor
 child = Command("node", (sys.executable, "-S", "-c", sys.argv[3], sys.argv[1]))
-echo = lambda *_: print(supervisor.running["node"], flush=True)
-supervisor = Supervisor(Path(sys.argv[2]), environment=dict(os.environ), echo=echo)
+up = threading.Event()
+supervisor = Supervisor(Path(sys.argv[2]), environment=dict(os.environ), echo=lambda *_: up.set())
 supervisor.start(child)
+up.wait()
+print(supervisor.running["node"], flush=True)
 threading.Event().wait()
 """
 
@@ -175,4 +171,4 @@ def test_children_do_not_outlive_a_supervisor_that_was_killed(tmp_path):
         child = int(supervisor.stdout.readline())
         assert alive(child)
         supervisor.kill()
-    until(lambda: not alive(child) or Path(f"/proc/{child}/stat").read_text().split()[2] == "Z")
+    wait_for(lambda: not alive(child) or Path(f"/proc/{child}/stat").read_text().split()[2] == "Z")

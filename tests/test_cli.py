@@ -7,6 +7,7 @@ import sys
 import types
 
 import pytest
+from waiting import PATIENCE_S
 
 from lpds_ros import cli
 from lpds_ros.commands import _checks, doctor
@@ -41,7 +42,7 @@ def test_every_verb_follows_the_convention():
 def test_overview_lists_every_verb_without_importing_them():
     heavy = "sys.exit(bool({'torch', 'rclpy'} & sys.modules.keys()))"
     code = f"import sys; from lpds_ros.cli import main; main(['--help']); {heavy}"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE_S)
     assert done.returncode == 0, done.stderr
     assert all(name in done.stdout for name in cli.verbs())
 

@@ -8,11 +8,11 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 
 import numpy as np
 import pytest
 from synthetic_demos import LIFT, small_contract, synthetic_demos
+from waiting import PATIENCE_S, wait_for
 
 from lpds_ros.contract import ContractError
 from lpds_ros.data.definitions import DECISION, DefinitionError
@@ -161,7 +161,7 @@ time.sleep(60)
         assert child.stdout.readline().strip() == "written"
     finally:
         child.send_signal(signal.SIGKILL)
-        child.wait(10)
+        child.wait()
         child.stdout.close()
     log = read_log(tmp_path)
     assert len(list(log)) == 7 and log.tails[0].lost_bytes == 0
@@ -241,19 +241,12 @@ def test_an_unknown_type_names_where_it_was_looked_for():
         Definitions().text("nowhere_msgs/msg/Thing")
 
 
-def wait_until(condition, timeout_s=5.0):
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-
-
 def test_the_sink_writes_everything_in_order_and_closes(tmp_path):
     sink, definitions = LogSink(tmp_path / "rollouts.mcap", CONTRACT), Definitions()
     for number in range(50):
         assert sink.put("/lpds/decision", *encode(definitions, steered(number)))
     sink.put("/lpds/episode", *encode(definitions, episode()), flush=True)
-    status = sink.close()
+    status = sink.close(PATIENCE_S)
     assert (status.written, status.dropped, status.error) == (51, 0, "")
     log = read_log(tmp_path)
     assert [r.decision_id for _, r in log if isinstance(r, Decision)] == list(range(50)) and log.tails == []
@@ -276,13 +269,13 @@ def test_a_failing_disk_never_blocks_and_recording_goes_on_in_a_new_file(tmp_pat
     sink = LogSink(tmp_path / "rollouts.mcap", CONTRACT, capacity=20, on_error=errors.append, retry_s=0.02)
     definitions = Definitions()
     taken = [sink.put("/lpds/decision", *encode(definitions, steered(0)))]
-    wait_until(lambda: sink.status().written == 1)
+    wait_for(lambda: sink.status().written == 1)
     full.set()
     taken += [sink.put("/lpds/decision", *encode(definitions, steered(number))) for number in range(1, 40)]
     assert taken.count(False) > 0, "a full queue drops, it does not wait"
-    wait_until(lambda: sink.status().error)
+    wait_for(lambda: sink.status().error)
     full.clear()
-    status = sink.close()
+    status = sink.close(PATIENCE_S)
     assert status.written == taken.count(True) and status.dropped == taken.count(False)
     assert errors and "No space left" in errors[0]
     found = [record.decision_id for _, record in read_log(tmp_path)]
@@ -295,7 +288,7 @@ def test_a_message_nobody_can_describe_does_not_end_the_recording(tmp_path):
     sink = LogSink(tmp_path / "rollouts.mcap", CONTRACT, on_error=errors.append)
     sink.put("/thing", "nowhere_msgs/msg/Thing", b"\0" * 16)
     sink.put("/lpds/decision", *encode(Definitions(), steered()))
-    status = sink.close()
+    status = sink.close(PATIENCE_S)
     assert (status.written, status.dropped) == (1, 1) and "nowhere_msgs" in errors[0]
 
 

@@ -1,11 +1,16 @@
-"""Wire compatibility with franka_ros2: names, types and order, as its published definitions have them."""
+"""Wire compatibility with franka_ros2, ros_control and tf2: names, types and order, as their published definitions have."""
+
+from pathlib import Path
 
 import pytest
 
 pytest.importorskip("franka_msgs.msg", reason="needs the interface packages: run `make setup` or `colcon build`")
 
-from franka_msgs.action import ErrorRecovery, Grasp, Homing, Move  # noqa: E402 (after the skip)
+from control_msgs.action import FollowJointTrajectory, GripperCommand  # noqa: E402 (after the skip)
+from control_msgs.msg import JointComponentTolerance, JointTolerance  # noqa: E402
+from franka_msgs.action import ErrorRecovery, Grasp, Homing, Move  # noqa: E402
 from franka_msgs.msg import Errors, FrankaRobotState, GraspEpsilon  # noqa: E402
+from tf2_msgs.msg import TFMessage  # noqa: E402
 
 STATE = """
 std_msgs/Header header
@@ -61,3 +66,88 @@ def test_gripper_actions():
 
 def test_error_recovery_carries_nothing():
     assert fields(ErrorRecovery.Goal) == fields(ErrorRecovery.Result) == fields(ErrorRecovery.Feedback) == []
+
+
+def on_the_wire(joint_states, names=(), numbers=()):
+    """(rclpy's bytes, rosbags' own size) of a robot state in which so many joint states have these names and numbers."""
+    from rclpy.serialization import serialize_message
+    from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+
+    folder, name = Path(__file__).resolve().parent.parent / "interfaces/franka_msgs/msg", "franka_msgs/msg/FrankaRobotState"
+    store = get_typestore(Stores.ROS2_JAZZY)
+    store.register(
+        {k: v for f in folder.glob("*.msg") for k, v in get_types_from_msg(f.read_text(), f"franka_msgs/msg/{f.stem}").items()}
+    )
+    message, every = FrankaRobotState(), [
+        "measured_joint_state", "desired_joint_state", "measured_joint_motor_state", "tau_ext_hat_filtered",
+    ]  # fmt: skip
+    for i, field in enumerate(every):
+        state = getattr(message, field)
+        state.position = state.velocity = state.effort = [0.0] * 7
+        if i < joint_states:
+            state.name = list(names)
+    whole = store.deserialize_cdr(serialize_message(message), name)
+    for i, field in enumerate(every):
+        ours, theirs = getattr(message, field), getattr(whole, field)
+        for part in ("position", "velocity", "effort"):
+            if not (i < joint_states and part in numbers):
+                setattr(ours, part, [])
+                object.__setattr__(theirs, part, getattr(theirs, part)[:0])
+    return len(serialize_message(message)), len(store.serialize_cdr(whole, name))
+
+
+def test_robot_state_has_the_size_it_has_elsewhere():
+    """Empty double sequences are padded to 8 bytes by Fast CDR and not by rosbags; what is filled, as on the robot, agrees."""
+    names = [f"fr3_joint{i}" for i in range(1, 8)]
+    assert on_the_wire(4, names, ("position", "velocity", "effort")) == (2757, 2757)
+    assert on_the_wire(1, names, ("position",)) == (1805, 1773)
+    assert on_the_wire(1, names) == (1749, 1717)
+
+
+def test_follow_joint_trajectory():
+    assert fields(FollowJointTrajectory.Goal) == [
+        "trajectory_msgs/JointTrajectory trajectory",
+        "trajectory_msgs/MultiDOFJointTrajectory multi_dof_trajectory",
+        "sequence<control_msgs/JointTolerance> path_tolerance",
+        "sequence<control_msgs/JointComponentTolerance> component_path_tolerance",
+        "sequence<control_msgs/JointTolerance> goal_tolerance",
+        "sequence<control_msgs/JointComponentTolerance> component_goal_tolerance",
+        "builtin_interfaces/Duration goal_time_tolerance",
+    ]
+    assert fields(FollowJointTrajectory.Result) == ["int32 error_code", "string error_string"]
+    feedback = [f for f in fields(FollowJointTrajectory.Feedback) if not f.endswith("index")]  # newer ones have two
+    point, several = "trajectory_msgs/JointTrajectoryPoint", "trajectory_msgs/MultiDOFJointTrajectoryPoint"
+    assert feedback == ["std_msgs/Header header"] + [
+        f"{kind} {prefix}{name}"
+        for prefix, what in (("", point), ("multi_dof_", several))
+        for kind, name in (("sequence<string>", "joint_names"), (what, "desired"), (what, "actual"), (what, "error"))
+    ]
+    result = FollowJointTrajectory.Result
+    codes = (result.SUCCESSFUL, result.INVALID_GOAL, result.INVALID_JOINTS, result.OLD_HEADER_TIMESTAMP)
+    assert codes == (0, -1, -2, -3) and (result.PATH_TOLERANCE_VIOLATED, result.GOAL_TOLERANCE_VIOLATED) == (-4, -5)
+    numbers = ["double position", "double velocity", "double acceleration"]
+    assert fields(JointTolerance) == ["string name", *numbers]
+    assert fields(JointComponentTolerance) == ["string joint_name", "uint16 component", *numbers]
+
+
+def test_gripper_command():
+    assert fields(GripperCommand.Goal) == ["control_msgs/GripperCommand command"]
+    assert fields(GripperCommand.Goal().command) == ["double position", "double max_effort"]
+    expected = ["double position", "double effort", "boolean stalled", "boolean reached_goal"]
+    assert fields(GripperCommand.Result) == fields(GripperCommand.Feedback) == expected
+
+
+def test_transforms():
+    assert fields(TFMessage) == ["sequence<geometry_msgs/TransformStamped> transforms"]
+
+
+def test_stand_ins_for_pypi_are_hidden_from_colcon_and_depended_on_by_name():
+    """Where ROS 2 comes from apt, these packages come from there too; ours must not shadow them."""
+    root = Path(__file__).resolve().parent.parent
+    folder = root / "interfaces" / "pypi"
+    assert (folder / "COLCON_IGNORE").is_file()
+    depends = (root / "package.xml").read_text(encoding="utf-8")
+    built = (root / "interfaces" / "build.sh").read_text(encoding="utf-8")
+    for package in sorted(path.name for path in folder.iterdir() if path.is_dir()):
+        assert f"<depend>{package}</depend>" in depends
+        assert package in built.partition("set -- lpds_msgs")[2].splitlines()[0]

@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parent.parent / "lpds_ros"
 
 # From the bottom up. A unit imports everything below; its neighbours in one layer only where SHARED says so.
 LAYERS = (
-    tuple("config contract durable environment geometry lease parameters processes records resources weights".split()),
+    tuple("config contract durable environment geometry lease parameters problem processes records resources weights".split()),
     ("data",),
     ("sim",),
     ("perception",),
@@ -20,13 +20,14 @@ LAYERS = (
     ("learning",),
     ("steering",),
     ("rollout",),
+    ("bench",),
     ("arguments", "bringup", "run_folder", "stack", "summary", "plots", "view"),
     ("nodes",),
     ("commands", "cli"),
 )
 RANK = {unit: rank for rank, units in enumerate(LAYERS) for unit in units}
 SHARED = (RANK["config"], RANK["bringup"], RANK["cli"])
-ROS = ("rclpy", "launch", "launch_ros", "lpds_msgs", "franka_msgs", "geometry_msgs", "sensor_msgs")
+ROS = ("rclpy", "launch", "launch_ros", "lpds_msgs", "franka_msgs", "control_msgs", "tf2_msgs", "geometry_msgs", "sensor_msgs")
 NO_TORCH = ("steering", "perception", "robot", "sim", "data", "teleop", "rollout", "prior.bundle", "prior.session")
 FOLDERS = sorted(path.name for path in ROOT.iterdir() if path.is_dir() and any(path.glob("*.py")))
 

@@ -8,8 +8,10 @@ pytest.importorskip("rclpy", reason="needs ROS 2: run `make setup` or source an 
 
 from lpds_msgs.msg import Decision, Episode, LearnerStatus, SteeringWeights  # noqa: E402
 from test_learner_worker import make_decision, make_episode  # noqa: E402
+from waiting import PATIENCE_S  # noqa: E402
 
 from lpds_ros.data.rollout_log import RolloutLogWriter  # noqa: E402
+from lpds_ros.nodes import learner as learner_module  # noqa: E402
 from lpds_ros.nodes import qos  # noqa: E402
 from lpds_ros.nodes.learner import LearnerError, LearnerNode  # noqa: E402
 from lpds_ros.nodes.messages import decision_to_msg, episode_to_msg  # noqa: E402
@@ -65,7 +67,7 @@ def test_decisions_in_weights_out(ros, start, parameters, tiny_bundle):
     assert peer.statuses[-1].state == "warmup" and peer.statuses[-1].delta_budget == 0.5
     for i in range(20):
         peer.decisions.publish(decision_to_msg(make_decision(tiny_bundle, i)))
-    ros.wait(lambda: peer.statuses[-1].updates == 24 and peer.statuses[-1].backlog == 0)
+    ros.wait(lambda: peer.statuses[-1].updates == 24 and peer.statuses[-1].backlog == 0, what="the 24 updates owed")
     newest = ros.wait(lambda: peer.weights and peer.weights[-1].version == 4 and peer.weights[-1])
     blob = newest.blob.tobytes()
     assert newest.sha256 == sha256(blob)
@@ -103,8 +105,12 @@ def test_a_decision_of_another_contract_shows_in_the_status(ros, start, paramete
     assert "e" * 12 in status.reason and tiny_bundle.contract.digest[:12] in status.reason
 
 
-def test_a_second_learner_is_refused_in_the_same_folder_and_on_the_same_robot(ros, start, parameters, tmp_path):
+def test_a_second_learner_is_refused_in_the_same_folder_and_on_the_same_robot(
+    ros, start, parameters, tmp_path, monkeypatch
+):
     first = start(parameters)
+    monkeypatch.setattr(learner_module, "LISTEN_S", PATIENCE_S)  # the second one hears the first, however slowly
+    monkeypatch.setattr(learner_module, "HEAR_S", PATIENCE_S)
     with pytest.raises(LearnerError, match=f"second learner: process {os.getpid()}"):
         start(parameters)
     with pytest.raises(LearnerError, match=f"second learner: {first.learner_id}"):

@@ -1,10 +1,10 @@
 """The learner at work, without ROS: intake, gaps, refusals, versions that only rise, checkpoints, the best version."""
 
 import dataclasses
-import time
 
 import numpy as np
 import pytest
+from waiting import wait_for
 
 from lpds_ros.learning.checkpoint import load_checkpoint
 from lpds_ros.learning.config import LearnerConfig
@@ -93,12 +93,12 @@ class Harness:
     def __exit__(self, *_):
         self.worker.stop()
 
-    def until(self, condition, timeout_s=20.0):
-        deadline = time.monotonic() + timeout_s
-        while not condition():
+    def until(self, condition):
+        def reached():
             assert self.worker.error is None, self.worker.error
-            assert time.monotonic() < deadline, "not in time"
-            time.sleep(0.01)
+            return condition()
+
+        wait_for(reached)
 
 
 def test_it_does_the_updates_it_owes_then_waits(tiny_bundle, tmp_path):
@@ -111,7 +111,7 @@ def test_it_does_the_updates_it_owes_then_waits(tiny_bundle, tmp_path):
             it.worker.offer(make_decision(tiny_bundle, i))
         it.until(lambda: it.learner.updates == 24)
         it.until(lambda: it.worker.progress().state == "idle")
-        assert it.progress[-1].backlog == 0
+        it.until(lambda: it.progress[-1].backlog == 0)
         assert [p.version for p, _ in it.weights] == [1, 2, 3, 4]
         parameters, blob = it.weights[-1]
         assert unpack_weights(blob, contract=tiny_bundle.contract, prior_digest=tiny_bundle.digest).version == 4
@@ -197,10 +197,7 @@ def test_what_breaks_the_thread_reaches_the_owner(tiny_bundle, tmp_path):
     it.worker.start()
     for i in range(10):
         it.worker.offer(make_decision(tiny_bundle, i))
-    deadline = time.monotonic() + 10
-    while it.worker.error is None:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_for(lambda: it.worker.error is not None, "the failure")
     assert isinstance(it.worker.error, ZeroDivisionError)
     it.worker.stop()
 

@@ -9,12 +9,15 @@ import textwrap
 import numpy as np
 import pytest
 from steering_fakes import Cell, lift
+from waiting import PATIENCE_S
 
 from lpds_ros.contract import ContractError
 from lpds_ros.parameters import ParameterError, build_parameters, describe, parameter
 from lpds_ros.records import Mark, Source
 
 pytest.importorskip("rclpy")
+from rosgraph_msgs.msg import Clock  # noqa: E402 (imports ROS)
+
 from lpds_ros.nodes import messages  # noqa: E402 (imports ROS)
 from lpds_ros.nodes.base import LpdsNode  # noqa: E402
 
@@ -63,6 +66,27 @@ def test_ros_parameters_are_declared_with_their_descriptions_and_cannot_change(r
     assert descriptor.description == "of everything [Hz], 1 to 100" and descriptor.read_only
     assert descriptor.floating_point_range[0].to_value == 100.0
     assert node.get_parameter("count").value == 7
+
+
+def test_a_node_that_cannot_be_set_up_is_stopped_and_destroyed(ros):
+    ended = []
+
+    class Broken(Example):
+        def set_up(self):
+            self.create_publisher(Clock, "here", 1)
+            raise LookupError(f"no {self.params.kind}")
+
+        def stop(self):
+            ended.append(self.count_publishers("here"))
+
+        def destroy_node(self):
+            ended.append("destroyed")
+            super().destroy_node()
+
+    with pytest.raises(LookupError, match="no b"):
+        Broken(context=ros.context, parameters={"kind": "b"})
+    assert ended == [1, "destroyed"]
+    assert ros.node().count_publishers("here") == 0
 
 
 # -- processes ------------------------------------------
@@ -114,26 +138,26 @@ def test_a_signal_lets_the_node_say_its_last_words(number):
     process = start()
     assert process.stdout.readline() == "spinning\n"
     process.send_signal(number)
-    out, _ = process.communicate(timeout=10)
+    out, _ = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0 and out.endswith("stopped, context ok: True\n")
 
 
 def test_a_node_that_has_finished_ends_by_itself_with_code_0():
     process = start("-p", "what:=finish")
-    out, err = process.communicate(timeout=10)
+    out, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0 and out == "spinning\nstopped, context ok: True\n", err
 
 
 def test_an_exception_in_a_callback_ends_the_process_with_its_traceback():
     process = start("-p", "what:=fail")
-    out, err = process.communicate(timeout=10)
+    out, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 1 and "stopped" in out
     assert "RuntimeError: broken on purpose" in err and "in tick" in err
 
 
 def test_a_bad_parameter_is_one_line_and_code_2():
     process = start("-p", "wat:=fail")
-    _, err = process.communicate(timeout=10)
+    _, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 2
     assert "lpds example: unknown parameter 'wat', did you mean 'what'?\n" in err and "Traceback" not in err
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from waiting import PATIENCE_S
 
 from lpds_ros import environment, resources
 
@@ -66,7 +67,7 @@ def test_another_environments_bootstrap_is_not_inherited(monkeypatch):
 def setup_value(code: str) -> str:
     """What `code` prints in setup.py's namespace, `setup` itself doing nothing."""
     text = "import runpy, setuptools; setuptools.setup = lambda **k: None; s = runpy.run_path('setup.py')\n" + code
-    done = subprocess.run([sys.executable, "-c", text], cwd=ROOT, capture_output=True, text=True, timeout=30)
+    done = subprocess.run([sys.executable, "-c", text], cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

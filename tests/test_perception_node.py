@@ -1,6 +1,7 @@
 """The perception node between fake streams and a listener."""
 
 import time
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -13,14 +14,14 @@ from sensor_msgs.msg import JointState  # noqa: E402
 
 from lpds_ros.nodes import qos  # noqa: E402
 from lpds_ros.nodes.messages import observation_from_msg, pose_stamped_msg, stamp_msg, stamp_ns  # noqa: E402
-from lpds_ros.nodes.perception import PerceptionNode  # noqa: E402 (imports ROS)
+from lpds_ros.nodes.perception import LOOKS, PerceptionNode  # noqa: E402 (imports ROS)
 from lpds_ros.parameters import ParameterError  # noqa: E402
 from lpds_ros.perception.align import Aligner  # noqa: E402
 from lpds_ros.resources import resource  # noqa: E402
 
 SECOND = 1_000_000_000
 CONTRACT = lift()
-MISSING_S = 0.3
+NEVER_S = 60.0  # the longest missing_s: longer than this machine stalls
 
 
 class Robot:
@@ -35,17 +36,18 @@ class Robot:
             for name, s in CONTRACT.streams.items()
         }
         self.task = self.node.create_publisher(TaskState, "lpds/task_state", qos.CONTROL)
-        self.heard = []
+        self.heard, self.said_ns = [], []
         self.node.create_subscription(Observation, "lpds/observation", self.heard.append, qos.CONTROL)
         path = str(resource("config/contracts/lift.yaml"))
         self.perception = ros.add(
-            PerceptionNode(context=ros.context, parameters={"contract": path, "missing_s": MISSING_S, **parameters})
+            PerceptionNode(context=ros.context, parameters={"contract": path, "missing_s": NEVER_S, **parameters})
         )
         topics = [*self.publishers.values(), self.task]
         ros.wait(lambda: all(p.get_subscription_count() for p in topics), what="perception's subscriptions")
         ros.wait(lambda: self.node.count_publishers("lpds/observation"), what="perception's publisher")
 
     def say(self, stamp, *, leave_out=(), x=0.5):
+        self.said_ns.append(stamp)
         poses = {"pose": ([x, 0.1, 0.3], [1.0, 0, 0, 0]), "object": ([0.5, 0.1, 0.02], [0, 0, 0, 1.0])}
         joints = {"joint_state": [0.1] * 7, "gripper": [0.03, 0.03]}
         for name, publisher in self.publishers.items():
@@ -106,32 +108,59 @@ def test_a_repeated_state_gets_the_same_observation_again(ros):
 
 
 def test_lockstep_names_a_stream_that_stays_away_and_takes_it_when_it_comes(ros):
-    robot = Robot(ros, clock="lockstep")
+    robot = Robot(ros, clock="lockstep", missing_s=0.3)
     start = time.monotonic()
     robot.say(SECOND, leave_out=("object",))
     robot.say_task(SECOND)
     ros.wait(lambda: robot.heard, what="an invalid observation")
-    assert time.monotonic() - start >= MISSING_S
+    assert time.monotonic() - start >= 0.3
     assert not robot.heard[0].valid and "stream 'object' (lpds/object_pose)" in robot.heard[0].reason
-    robot.say(SECOND)
-    robot.say_task(SECOND)
-    ros.wait(lambda: robot.heard[-1].valid, what="a valid observation")
+
+    def say_all():
+        robot.say(SECOND)
+        robot.say_task(SECOND)
+
+    ros.wait(lambda: robot.heard[-1].valid, what="a valid observation", saying=say_all)
+
+
+def test_a_process_that_stalled_looks_again_before_it_calls_a_stream_missing(ros):
+    node, told = Robot(ros, clock="lockstep").perception, []
+    for timer in node.timers:
+        timer.cancel()
+    node._emit, node._pending_ns = told.append, SECOND
+    for _ in range(LOOKS):
+        node._look()  # however late each one comes
+    assert not told
+    node._look()
+    assert not told[0].valid and "has given no sample" in told[0].reason
 
 
 def test_realtime_ticks_at_the_rate_names_what_is_missing_and_measures_ages(ros):
     robot = Robot(ros, clock="realtime")
     ros.wait(lambda: robot.heard, what="an observation without streams")
     assert not robot.heard[-1].valid and "has given no sample" in robot.heard[-1].reason
+    before = time.time_ns()
+    message = ros.wait(
+        lambda: next((m for m in robot.heard if m.valid), None),
+        what="a valid observation",
+        saying=lambda: robot.say(time.time_ns()),
+    )
+    stamp = stamp_ns(message.header.stamp)
+    assert before <= stamp <= time.time_ns()
+    assert list(message.streams) == list(CONTRACT.streams)
+    for name, age_s in zip(message.streams, message.ages_s):
+        assert min(abs(stamp - said - age_s * 1e9) for said in robot.said_ns) < 1000, f"{name}: {age_s} s"
+        assert 0 <= age_s <= CONTRACT.streams[name].max_age_s
+    stale = ros.wait(lambda: not robot.heard[-1].valid and robot.heard[-1], what="staleness after the streams end")
+    assert "old, limit" in stale.reason
 
-    def valid():
-        robot.say(time.time_ns())
-        return robot.heard[-1].valid
+    def gaps_ns():
+        return [b - a for a, b in pairwise(stamp_ns(m.header.stamp) for m in robot.heard)]
 
-    ros.wait(valid, what="a valid observation")
-    message = robot.heard[-1]
-    assert 0 <= max(message.ages_s) < 0.1 and abs(time.time_ns() - stamp_ns(message.header.stamp)) < SECOND
-    ros.wait(lambda: not robot.heard[-1].valid, what="staleness after the streams end")
-    assert "old, limit" in robot.heard[-1].reason
+    # Two ticks that nothing delayed are a period apart, and there are never more ticks than periods.
+    ros.wait(lambda: len(gaps_ns()) > 12, what="some ticks")
+    ros.wait(lambda: min(gaps_ns()) < 1.2 * CONTRACT.period_ns, what="a tick one period after another")
+    assert sum(gaps_ns()) > (len(gaps_ns()) - 2) * CONTRACT.period_ns
 
 
 def test_a_contract_is_required(ros):

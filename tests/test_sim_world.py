@@ -90,7 +90,7 @@ def test_target_filter_covers_a_tenth_each_millisecond(world):
 
 
 def test_force_of_a_far_target_is_clipped_and_torque_rate_limited(world):
-    law = world._law
+    law = world.control.cartesian
     world.set_target(world.state().position + [0.0, 1.0, 0.0], HAND_DOWN)
     before = law.commanded.copy()
     for _ in range(60):

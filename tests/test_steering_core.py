@@ -515,17 +515,6 @@ def test_whatever_a_decoder_gives_the_targets_are_slow_inside_and_finite(rows):
     assert (positions >= np.array(box.min_m) - 1e-12).all() and (positions <= np.array(box.max_m) + 1e-12).all()
 
 
-def test_the_tick_is_far_below_the_deadline():
-    import time
-
-    cell = Cell()
-    cell.core.install_weights(random_actor(cell.contract))
-    cell.steps(5)
-    start = time.perf_counter()
-    cell.steps(100)
-    assert (time.perf_counter() - start) / 100 < 0.01
-
-
 def test_params_refuse_what_cannot_be():
     with pytest.raises(ValueError, match="anchor_m must be a positive number"):
         SteeringParams(anchor_m=math.nan)

@@ -8,6 +8,7 @@ import termios
 
 import numpy as np
 import pytest
+from waiting import wait_for
 
 from lpds_ros.contract import load_contract
 from lpds_ros.records import Mark, Observation
@@ -117,11 +118,7 @@ def test_keyboard_restores_the_terminal(contract, monkeypatch):
         keys.open()
         assert termios.tcgetattr(terminal)[3] != before[3]
         os.write(master, b"q")
-        for _ in range(200):
-            if keys.stop_pressed:
-                break
-            keys._ending.wait(0.01)
-        assert keys.stop_pressed
+        wait_for(lambda: keys.stop_pressed, "the key")
         keys.close()
         keys.close()
         assert termios.tcgetattr(terminal)[3] == before[3]
@@ -164,7 +161,7 @@ def test_spacemouse_that_is_unplugged_lets_go_and_stops(contract, monkeypatch):
     mouse.feed(report(y=-350))
     mouse.set_takeover(True)
     mouse.open()
-    mouse._thread.join(1.0)
+    mouse._thread.join()
     wanted = mouse.command(observation())
     assert not wanted.active and wanted.stop
     mouse.close()

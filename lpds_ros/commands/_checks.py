@@ -202,6 +202,8 @@ def all_checks() -> list[Check]:
         ros(),
         interfaces("lpds_msgs", "Decision"),
         interfaces("franka_msgs", "FrankaRobotState"),
+        interfaces("control_msgs", "JointTolerance"),
+        interfaces("tf2_msgs", "TFMessage"),
         middleware(),
         onnxruntime(),
         torch(),

@@ -4,6 +4,7 @@ import contextlib
 import json
 import sys
 import threading
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from lpds_ros.view import closing_lines, episode_line, live_table
 
 HELP = "learn in simulation from the shipped prior, shown live; Ctrl-C ends it with a summary and a picture"
 REFRESH_HZ = 4
+LAST_EPISODE_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,10 @@ def _follow(stack: Stack, monitor, summary: RunSummary, console: Console, stop: 
         live = contextlib.nullcontext()
     with live:
         outcome = stack.wait(stop, each=each, report=lambda ended: say(console, str(ended)))
+        deadline_s = time.monotonic() + LAST_EPISODE_S
+        while outcome.code == 0 and not stop.is_set() and time.monotonic() < deadline_s:
+            each()  # steering is done: its last episode is on its way through this process
+            stop.wait(0.05)
     return Outcome("all episodes done", 0) if done else outcome
 
 

@@ -40,10 +40,12 @@ class RefusedError(ValueError):
 
 
 class LpdsNode(Node):
-    """A node of ours. Subclasses set NAME and Parameters, and may override `stop`.
+    """A node of ours. Subclasses set NAME and Parameters, and may override `set_up` and `stop`.
 
     parameters: overrides by name, for tests (the command line's own come by themselves). `self.params` is the checked
-    frozen dataclass. Raises ParameterError for an unknown, ill-typed or out-of-range parameter.
+    frozen dataclass. Raises ParameterError for an unknown, ill-typed or out-of-range parameter. A node that cannot be
+    made is stopped and destroyed, so `stop` and `destroy_node` must tolerate what `set_up` has not reached: what they
+    end is None on the class.
     """
 
     NAME = "node"
@@ -61,7 +63,9 @@ class LpdsNode(Node):
         )
         try:
             self.params = self._read_parameters()
+            self.set_up()
         except BaseException:
+            self.stop()
             self.destroy_node()
             raise
 
@@ -80,12 +84,15 @@ class LpdsNode(Node):
             self.declare_parameter(name, value, _descriptor(field, value), ignore_override=True)
         return params
 
+    def set_up(self):
+        """Everything after the parameters: load, check, publish, subscribe, start threads. May raise anywhere."""
+
     def finish(self):
         """Ask `main` to end the process, with code 0."""
         self.finished = True
 
     def stop(self):
-        """Last words: publish what must be published, end own threads. Called once, when nothing spins any more."""
+        """Last words: publish what must be published, end own threads. Nothing spins any more."""
 
 
 def _descriptor(field: dataclasses.Field, value) -> ParameterDescriptor:

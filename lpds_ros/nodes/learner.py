@@ -55,18 +55,10 @@ class LearnerNode(LpdsNode):
 
     NAME = "learner"
     Parameters = Parameters
+    _worker: Worker | None = None
+    _lease: Lease | None = None
 
-    def __init__(self, **options):
-        super().__init__(**options)
-        self._worker = self._lease = None
-        try:
-            self._set_up()
-        except BaseException:
-            self.stop()
-            self.destroy_node()
-            raise
-
-    def _set_up(self):
+    def set_up(self):
         p = self.params
         if not p.bundle or not p.run_dir:
             raise LearnerError("parameters bundle and run_dir are required: -p bundle:=models/lift -p run_dir:=runs/…")

@@ -25,7 +25,7 @@ from lpds_ros.perception.align import Aligner
 from lpds_ros.records import Observation
 from lpds_ros.steering.clock import TickClock
 
-LOOK_S = 0.1
+LOOKS = 10  # before a stream counts as missing: a stall of this process, with samples waiting, is one look
 WARN_S = 5.0
 
 
@@ -46,15 +46,7 @@ class PerceptionNode(LpdsNode):
     Parameters = Parameters
     _thread: NodeThread | None = None
 
-    def __init__(self, **options):
-        super().__init__(**options)
-        try:
-            self._set_up()
-        except BaseException:
-            self.destroy_node()
-            raise
-
-    def _set_up(self):
+    def set_up(self):
         if not self.params.contract:
             raise ContractError("parameter contract is empty: -p contract:=config/contracts/<task>.yaml")
         self.contract = load_contract(self.params.contract)
@@ -63,7 +55,7 @@ class PerceptionNode(LpdsNode):
         self._aligner = Aligner(self.contract)
         self._lockstep = self.params.clock == "lockstep"
         self._pending_ns: int | None = None
-        self._since_s = self._heard_s = time.monotonic()
+        self._looks, self._heard_s = 0, time.monotonic()
         self._last: Observation | None = None
         self._message: ObservationMsg | None = None
         self._warned_s = 0.0
@@ -76,7 +68,7 @@ class PerceptionNode(LpdsNode):
         self.create_subscription(TaskState, self.contract.reward.topic, self._on_task, qos.CONTROL)
         self.clock = TickClock(self.contract.period_ns, -round(self.params.lead_s * 1e9))
         if self._lockstep:
-            self.create_timer(LOOK_S, self._look, clock=Clock(clock_type=ClockType.STEADY_TIME))
+            self.create_timer(self.params.missing_s / LOOKS, self._look, clock=Clock(clock_type=ClockType.STEADY_TIME))
         else:
             self._thread = NodeThread(self, self._run, "perception")
 
@@ -110,7 +102,7 @@ class PerceptionNode(LpdsNode):
             self._publisher.publish(self._message)  # the state was said again: steering may have missed this
             return
         if self._pending_ns != stamp:
-            self._pending_ns, self._since_s = stamp, self._heard_s
+            self._pending_ns, self._looks = stamp, 0
         self._emit_if_complete()
 
     # -- lockstep --------------------------------------------------------------
@@ -121,13 +113,12 @@ class PerceptionNode(LpdsNode):
 
     def _look(self):
         """The wall clock's part of lockstep: name what is missing."""
-        now = time.monotonic()
-        if self._pending_ns is not None and now - self._since_s > self.params.missing_s:
-            self._emit(self._aligner.observe(self._pending_ns, exact=True))
-        elif self._pending_ns is None and now - self._heard_s > WARN_S:
-            self._warn(
-                f"nothing on {self.contract.reward.topic} for {now - self._heard_s:.0f} s: is the simulation running?"
-            )
+        if self._pending_ns is not None:
+            self._looks += 1
+            if self._looks > LOOKS:
+                self._emit(self._aligner.observe(self._pending_ns, exact=True))
+        elif (silent_s := time.monotonic() - self._heard_s) > WARN_S:
+            self._warn(f"nothing on {self.contract.reward.topic} for {silent_s:.0f} s: is the simulation running?")
 
     # -- realtime --------------------------------------------------------------
 

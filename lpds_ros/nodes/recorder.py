@@ -35,9 +35,9 @@ class RecorderNode(LpdsNode):
 
     NAME = "recorder"
     Parameters = RecorderParameters
+    _sink: LogSink | None = None
 
-    def __init__(self, **options):
-        super().__init__(**options)
+    def set_up(self):
         contract = load_contract(self.params.contract) if self.params.contract else None
         extra = [_topic(text) for text in self.params.topics.split(",") if text.strip()]
         self._sink = LogSink(
@@ -85,6 +85,8 @@ class RecorderNode(LpdsNode):
 
     def stop(self):
         """Write what waits and close the log."""
+        if self._sink is None:
+            return
         status = self._sink.close()
         self.get_logger().info(f"{status.path}: {status.written} messages, {status.dropped} dropped")
 

@@ -1,4 +1,4 @@
-"""The simulated hand: actions franka_gripper/{homing,move,grasp}, service stop, gripper_action where control_msgs is.
+"""The simulated hand: actions franka_gripper/{homing,move,grasp,gripper_action} and service stop.
 
 Goals run on simulated time. They start before their acceptance is answered, so that in lockstep a client that waits
 for the acceptance knows in which control period its goal began. Nothing waits here: `finish` ends what the hand has ended.
@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from control_msgs.action import GripperCommand
 from franka_msgs.action import Grasp, Homing, Move
 from rclpy.action import ActionServer, CancelResponse, GoalResponse
 from std_srvs.srv import Trigger
@@ -16,18 +17,17 @@ from lpds_ros.sim.arm import MAX_WIDTH_M
 from lpds_ros.sim.hand import GripperStatus
 from lpds_ros.sim.world import World
 
-try:
-    from control_msgs.action import GripperCommand
-except ImportError:  # not on PyPI; present with an installed ROS 2
-    GripperCommand = None
-
 DEFAULT_SPEED_MPS = 0.1
 COMMAND_EPSILON_M = 0.005
+SAME_WIDTH_M = 1e-4
 
 
 @dataclass
 class _Goal:
-    """A goal from the moment it moved the hand. number: World.gripper_goal_id, or 0 when the hand refused it."""
+    """A goal from the moment it moved the hand.
+
+    number: World.gripper_goal_id, or 0 when the hand had nothing to do or, with an error, refused it.
+    """
 
     kind: Any
     number: int
@@ -40,7 +40,7 @@ class GripperServer:
     """The franka_gripper interface of one world. `lock` guards the world."""
 
     def __init__(self, node, world: World, lock, prefix: str = "franka_gripper"):
-        self._world, self._lock = world, lock
+        self._log, self._world, self._lock = node.get_logger(), world, lock
         self._starting: list[_Goal] = []
         self._running: list[_Goal] = []
         self._servers = [
@@ -52,9 +52,8 @@ class GripperServer:
                 f"{prefix}/grasp",
                 lambda g: world.grasp(g.width, g.speed, g.force, g.epsilon.inner, g.epsilon.outer),
             ),
+            self._server(node, GripperCommand, f"{prefix}/gripper_action", self._command),
         ]
-        if GripperCommand is not None:
-            self._servers.append(self._server(node, GripperCommand, f"{prefix}/gripper_action", self._command))
         self._stop = node.create_service(Trigger, f"{prefix}/stop", self._on_stop)
 
     def _server(self, node, kind, name, start):
@@ -84,7 +83,7 @@ class GripperServer:
         )
 
     def _filler(self, kind):
-        if GripperCommand is not None and kind is GripperCommand:
+        if kind is GripperCommand:
             return self._fill_command
 
         def fill(result, success, error):
@@ -93,12 +92,16 @@ class GripperServer:
         return fill
 
     def _fill_command(self, result, success, error):
+        if error:
+            self._log.error(f"gripper_action aborted: {error}")  # the result has no place for it
         result.position, result.effort = self._world.width_m, 0.0
         result.reached_goal, result.stalled = success, not success
 
     def _command(self, goal):
         """GripperCommand as franka_ros2 reads it: position is half the width; opening moves, closing grasps."""
         width = 2.0 * goal.command.position
+        if abs(width - self._world.width_m) < SAME_WIDTH_M:
+            return 0
         if width >= self._world.width_m:
             return self._world.move(width, DEFAULT_SPEED_MPS)
         force = goal.command.max_effort
@@ -133,6 +136,8 @@ class GripperServer:
         for goal in tuple(self._running):
             if goal.error:
                 self._end(goal, False, goal.error)
+            elif goal.number == 0:
+                self._end(goal, True, "")
             elif goal.number != newest:
                 self._end(goal, False, "another goal took the hand over")
             elif status is GripperStatus.MOVING:
@@ -155,6 +160,15 @@ class GripperServer:
             return result
 
         goal.handle.execute(execute)
+
+    def feed_back(self):
+        """Say to the running goals how wide the hand is."""
+        with self._lock:
+            width = self._world.width_m
+        for goal in self._running:
+            feedback = goal.kind.Feedback()
+            setattr(feedback, "position" if goal.kind is GripperCommand else "current_width", width)
+            goal.handle.publish_feedback(feedback)
 
     def destroy(self):
         """Take the actions off the graph."""

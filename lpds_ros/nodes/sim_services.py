@@ -1,10 +1,11 @@
 """service_server/* of franka_ros2 on the simulated arm.
 
-Collision thresholds work: an external force above the upper nominal ones trips the arm into REFLEX. Load and internal
-stiffnesses are checked and accepted, but change nothing: they tune what torque control bypasses.
+Collision thresholds: an external force above the upper nominal ones trips the arm into REFLEX. Load: its weight is held
+from now on. Joint stiffness: of the robot's own controller, behind joint positions. Cartesian stiffness: of the law behind
+the pose targets (on the robot it tunes a controller that torques bypass; here there is one Cartesian law).
 """
 
-from operator import attrgetter
+from collections.abc import Callable
 
 import numpy as np
 from franka_msgs.srv import (
@@ -15,41 +16,44 @@ from franka_msgs.srv import (
     SetLoad,
 )
 
-PREFIX, GAIN = "service_server", "stiffness"
+PREFIX = "service_server"
 
 
 class ParameterServices:
     """The parameter services of one world. `lock` guards the world."""
 
     def __init__(self, node, world, lock):
-        self._world, self._lock = world, lock
-        for kind, name, handler in (
-            (SetForceTorqueCollisionBehavior, "set_force_torque_collision_behavior", self._collision),
-            (SetFullCollisionBehavior, "set_full_collision_behavior", self._collision),
-            (SetLoad, "set_load", self._checked(lambda r: [r.mass, *r.center_of_mass, *r.load_inertia], "load")),
-            (SetCartesianStiffness, "set_cartesian_stiffness", self._checked(attrgetter("cartesian_stiffness"), GAIN)),
-            (SetJointStiffness, "set_joint_stiffness", self._checked(attrgetter("joint_stiffness"), GAIN)),
+        self._lock, control = lock, world.control
+
+        def collision(request):
+            world.set_collision_limits(np.array(request.upper_force_thresholds_nominal, np.float64))
+
+        def load(request):
+            control.set_load(request.mass, request.center_of_mass, request.load_inertia)
+
+        for kind, name, apply in (
+            (SetForceTorqueCollisionBehavior, "set_force_torque_collision_behavior", collision),
+            (SetFullCollisionBehavior, "set_full_collision_behavior", collision),
+            (SetLoad, "set_load", load),
+            (
+                SetCartesianStiffness,
+                "set_cartesian_stiffness",
+                lambda r: control.cartesian.set_stiffness(r.cartesian_stiffness),
+            ),
+            (SetJointStiffness, "set_joint_stiffness", lambda r: control.set_joint_stiffness(r.joint_stiffness)),
         ):
-            node.create_service(kind, f"{PREFIX}/{name}", handler)
+            node.create_service(kind, f"{PREFIX}/{name}", self._handler(apply))
 
-    def _collision(self, request, response):
-        limits = np.array(request.upper_force_thresholds_nominal, np.float64)
-        try:
-            with self._lock:
-                self._world.set_collision_limits(limits)
-            response.success = True
-        except ValueError as error:
-            response.success, response.error = False, str(error)
-        return response
+    def _handler(self, apply: Callable[[object], None]):
+        """A callback that applies a request; a ValueError becomes the response's error."""
 
-    @staticmethod
-    def _checked(numbers, what):
-        def handler(request, response):
-            values = np.asarray(numbers(request), np.float64)
-            response.success = bool(np.isfinite(values).all())
-            response.error = "" if response.success else f"{what} holds numbers that are not finite"
-            if response.success and what == GAIN and (values < 0).any():
-                response.success, response.error = False, "stiffness must not be negative"
+        def handle(request, response):
+            try:
+                with self._lock:
+                    apply(request)
+                response.success = True
+            except ValueError as error:
+                response.success, response.error = False, str(error)
             return response
 
-        return handler
+        return handle

@@ -18,6 +18,7 @@ from lpds_msgs.msg import Episode as EpisodeMsg
 from lpds_msgs.msg import LearnerStatus, OperatorCommand, SteeringStatus, SteeringWeights
 from lpds_msgs.msg import Observation as ObservationMsg
 from rclpy.clock import Clock, ClockType
+from rclpy.duration import Duration
 from std_srvs.srv import Trigger
 
 from lpds_ros.contract import Contract, ContractError, load_contract, require_same_contract
@@ -47,7 +48,8 @@ from lpds_ros.steering.tick import PoseTarget, Tick
 from lpds_ros.weights import unpack_weights
 
 POLL_S = 0.02
-FAREWELL_S = 2.0  # after the last episode, so that the recorder has it
+FAREWELL_S = 2.0  # after the last episode, so that whoever listens has it
+LAST_CALL_S = 20.0  # a listener that has not acknowledged it by then is dead
 NO_BUNDLE = ("", "none")
 
 
@@ -56,19 +58,11 @@ class SteeringNode(LpdsNode):
 
     NAME = "steering"
     Parameters = Parameters
-    _driver = _inbox = _hand = None  # destroy_node also ends a node that was never finished
-
-    def __init__(self, **options):
-        super().__init__(**options)
-        try:
-            self._set_up()
-        except BaseException:
-            self.destroy_node()
-            raise
+    _driver = _inbox = _hand = None
 
     # -- start --------------------------------------------------------------
 
-    def _set_up(self):
+    def set_up(self):
         p = self.params
         bundle = None if p.bundle in NO_BUNDLE else load_bundle(p.bundle)
         self.contract = _contract(p.contract, bundle)
@@ -288,8 +282,13 @@ class SteeringNode(LpdsNode):
         if self._home_due and self._hand.ready:
             self._home_due = False
             self._hand.send("homing")
-        if self._done and time.monotonic() - self._done_s > FAREWELL_S:
+        waited_s = time.monotonic() - self._done_s
+        if self._done and waited_s > FAREWELL_S and (self._acknowledged() or waited_s > LAST_CALL_S):
             self.finish()
+
+    def _acknowledged(self) -> bool:
+        """Whether every listener has every record: one that was stalled gets them later than the others."""
+        return all(publisher.wait_for_all_acked(Duration()) for publisher in (self._decisions, self._episodes))
 
     def _look_for_intruders(self):
         topic = self._targets.topic_name

@@ -22,7 +22,7 @@ from lpds_ros.parameters import parameter
 from lpds_ros.records import Mark, Observation
 from lpds_ros.resources import resource
 from lpds_ros.teleop.choose import DEVICES, make_device
-from lpds_ros.teleop.device import DeviceError
+from lpds_ros.teleop.device import Device, DeviceError
 from lpds_ros.teleop.gamepad import Gamepad
 
 STOP_POLL_S = 0.05
@@ -46,18 +46,9 @@ class TeleopNode(LpdsNode):
 
     NAME = "teleop"
     Parameters = Parameters
+    device: Device | None = None
 
-    def __init__(self, **options):
-        self.device = None
-        super().__init__(**options)
-        try:
-            self._set_up()
-        except BaseException:
-            self.stop()
-            self.destroy_node()
-            raise
-
-    def _set_up(self):
+    def set_up(self):
         p = self.params
         if not (p.contract or p.task):
             raise DeviceError("parameters contract and task are both empty: -p task:=lift, or -p contract:=<file>")

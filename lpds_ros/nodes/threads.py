@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 from rclpy.node import Node
 
+END_S = 10.0  # a machine may stall, and what still runs when its node is destroyed uses what is gone
+
 
 class NodeThread:
     """Runs `body(ending)` in a thread; `ending` is the Event that asks it to return."""
@@ -28,7 +30,7 @@ class NodeThread:
         if self._error is not None:
             raise self._error
 
-    def end(self, timeout_s: float = 1.0):
+    def end(self, timeout_s: float = END_S):
         """Ask the thread to end and join it."""
         self._ending.set()
         self._thread.join(timeout_s)

@@ -1,7 +1,7 @@
 """The FR3 with its hand as a mesh-free MuJoCo model, built with MjSpec.
 
-Kinematics: Craig's DH parameters of the FR3 (Franka's robot specifications). Joint position and torque limits: the same
-documents (system 5.9 and later). Link and hand inertias: the public identification of the Panda, which has the FR3's
+Kinematics: Craig's DH parameters of the FR3 (Franka's robot specifications). Limits of the joints: the same documents
+(system 5.9 and later). Link and hand inertias: the public identification of the Panda, which has the FR3's
 geometry (Gaz, Cognetti, Oliva, Robuffo Giordano, De Luca, RA-L 2019), as franka_description carries it for that arm;
 Franka publishes no official figures. Armature and joint friction are plausible values of ours.
 """
@@ -28,6 +28,7 @@ FINGER_M = 0.0584  # from the hand's frame to the fingers'
 
 Q_MIN_RAD = (-2.9007, -1.8361, -2.9007, -3.0770, -2.8763, 0.4398, -3.0508)
 Q_MAX_RAD = (2.9007, 1.8361, 2.9007, -0.1169, 2.8763, 4.6216, 3.0508)
+VELOCITY_MAX_RADPS = (2.62, 2.62, 2.62, 2.62, 5.26, 4.18, 5.26)
 TORQUE_MAX_NM = (87.0, 87.0, 87.0, 87.0, 12.0, 12.0, 12.0)
 Q_READY_RAD = (0.0, -math.pi / 4, 0.0, -3 * math.pi / 4, 0.0, math.pi / 2, math.pi / 4)
 MAX_WIDTH_M = 0.08

@@ -15,6 +15,8 @@ import numpy as np
 from lpds_ros.sim.rotation import Quaternion, difference, normalised, turn
 
 ARM = 7
+# The robot's own ranges (libfranka, setCartesianImpedance): N/m, Nm/rad.
+STIFFNESS_MIN, STIFFNESS_MAX = np.array([10.0] * 3 + [1.0] * 3), np.array([3000.0] * 3 + [300.0] * 3)
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,24 @@ class ImpedanceLaw:
         self.commanded[:] = 0.0
         if posture is not None:
             self.posture[:] = posture
+
+    def engage(self):
+        """Take over from another law: from the measured pose and posture, with the torque that is there."""
+        self._target = self._filtered = self.measured()
+        self.posture[:] = self._q
+
+    def set_stiffness(self, stiffness):
+        """Stiffness [6] N/m, Nm/rad along the base's axes; damping follows its root, so that the damping ratio stays.
+
+        Raises ValueError out of the robot's own ranges.
+        """
+        stiffness = np.array(stiffness, np.float64)
+        if stiffness.shape != (6,) or not ((stiffness >= STIFFNESS_MIN) & (stiffness <= STIFFNESS_MAX)).all():
+            raise ValueError("Cartesian stiffness: three numbers from 10 to 3000 N/m and three from 1 to 300 Nm/rad")
+        self._stiffness[:] = stiffness
+        g = self.gains
+        usual = np.repeat([g.translation_stiffness, g.rotation_stiffness], 3)
+        self._damping[:] = np.repeat([g.translation_damping, g.rotation_damping], 3) * np.sqrt(stiffness / usual)
 
     def set_target(self, position, orientation):
         """New goal of the filter: position [3] m, orientation [4] xyzw. Raises ValueError unless finite."""

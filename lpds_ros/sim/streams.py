@@ -20,7 +20,7 @@ POSES: dict[str, Callable[[WorldState], tuple]] = {
 # JointState topics: position, velocity, effort.
 JOINTS: dict[str, Callable[[WorldState], tuple]] = {
     f"{STATE}/measured_joint_states": lambda s: (s.q, s.dq, s.tau),
-    f"{STATE}/desired_joint_states": lambda s: (s.q_d, s.dq, s.tau),
+    f"{STATE}/desired_joint_states": lambda s: (s.q_d, s.dq, s.tau_d),
     "franka/joint_states": lambda s: (s.q, s.dq, s.tau),
     "franka_gripper/joint_states": lambda s: (s.finger_positions, FINGER_ZERO, FINGER_ZERO),
     "joint_states": lambda s: (

@@ -11,10 +11,12 @@ import mujoco
 import numpy as np
 
 from lpds_ros.sim import arm
+from lpds_ros.sim.control import ArmControl, Mode
 from lpds_ros.sim.hand import GripperStatus, Hand
-from lpds_ros.sim.impedance import ARM, ImpedanceGains, ImpedanceLaw
+from lpds_ros.sim.impedance import ARM, ImpedanceGains
 from lpds_ros.sim.scene import OBJECT_BODY, OBJECT_GEOM, OBJECT_JOINT, build_model
 from lpds_ros.sim.tasks import ObjectState, Task, load_scene, load_task
+from lpds_ros.sim.trajectory import Outcome, TrajectoryError
 
 NS_PER_MS = 1_000_000
 FIRST_STAMP_NS = 1_000_000_000
@@ -30,8 +32,10 @@ class SimulationError(ValueError):
 class WorldState:
     """One instant. q, dq [7] rad, rad/s; tau [7] Nm with gravity (tau_J); q_d [7]: equals q under torque control.
 
+    tau_d [7] Nm: commanded, without gravity; tau_ext [7] Nm: what contacts do to the joints.
     position [3] m and orientation [4] xyzw: tool centre point, base frame; target_*: where the impedance law pulls it.
     finger_positions [2] m. object_*: the cube. wrench [6] N, Nm: external, base frame, estimated from joint torques.
+    load: what the arm was told it carries, kg and centre of mass [3] m in the flange's frame.
     """
 
     stamp_ns: int
@@ -39,6 +43,8 @@ class WorldState:
     dq: np.ndarray
     tau: np.ndarray
     q_d: np.ndarray
+    tau_d: np.ndarray
+    tau_ext: np.ndarray
     position: np.ndarray
     orientation: np.ndarray
     target_position: np.ndarray
@@ -47,6 +53,7 @@ class WorldState:
     object_position: np.ndarray
     object_orientation: np.ndarray
     wrench: np.ndarray
+    load: tuple[float, tuple[float, ...]]
     robot_mode: int
 
 
@@ -63,7 +70,7 @@ class World:
         self.model = build_model(load_scene(), self.task)
         self.data = mujoco.MjData(self.model)
         self._site = self.model.site(arm.TCP_SITE).id
-        self._law = ImpedanceLaw(self.model, self.data, self._site, gains or ImpedanceGains())
+        self.control = ArmControl(self.model, self.data, self._site, gains or ImpedanceGains())
         self._hand = Hand(self.model, self.data)
         self._object = self.model.body(OBJECT_BODY).id
         self._object_geom = self.model.geom(OBJECT_GEOM).id
@@ -96,10 +103,10 @@ class World:
         self._time_ns = int(stamp_ns)
 
     def _run(self, ms):
-        model, data, law, hand = self.model, self.data, self._law.update, self._hand.update
+        model, data, control, hand = self.model, self.data, self.control.update, self._hand.update
         before, after = mujoco.mj_step1, mujoco.mj_step2
         for _ in range(ms):
-            law()
+            control()
             hand()
             after(model, data)
             before(model, data)  # so that kinematics and bias belong to the state everyone sees next
@@ -117,7 +124,7 @@ class World:
         start = self._object_q
         self.data.qpos[start : start + 7] = [*centre, np.cos(yaw / 2), 0.0, 0.0, np.sin(yaw / 2)]
         mujoco.mj_step1(self.model, self.data)
-        self._law.reset(self._posture)
+        self.control.stop("the task was reset", self._posture)
         self._hand.reset()
         self.robot_mode = MODE_MOVE
         self._succeeded = False
@@ -149,15 +156,32 @@ class World:
     def set_target(self, position, orientation):
         """Pose target of the impedance law: [3] m, [4] xyzw. Not obeyed in REFLEX. Raises ValueError if not finite."""
         if self.robot_mode == MODE_MOVE:
-            self._law.set_target(position, orientation)
+            self.control.set_target(position, orientation)
 
     def set_posture(self, q):
-        """Joint angles [7] where the null space rests (target_joint). Raises ValueError unless seven finite numbers."""
+        """Joint angles [7] where the null space rests (target_joint). Raises ValueError unless seven finite numbers.
+
+        Like every command of the Cartesian law but the pose target, it changes nothing while another law is in charge.
+        """
         q = np.asarray(q, np.float64)
         if q.shape != (ARM,) or not np.isfinite(q).all():
             raise ValueError("posture: expected seven finite joint angles")
-        if self.robot_mode == MODE_MOVE:
-            self._law.posture[:] = q
+        if self.robot_mode == MODE_MOVE and self.control.mode is Mode.CARTESIAN:
+            self.control.cartesian.posture[:] = q
+
+    def set_positions(self, q):
+        """Forward joint positions; see ArmControl.set_positions. Raises TrajectoryError, also in REFLEX."""
+        self._require_ready()
+        self.control.set_positions(q)
+
+    def follow(self, waypoints, tolerances=None, **options) -> int:
+        """Follow a joint trajectory; see ArmControl.follow. Raises TrajectoryError, also in REFLEX."""
+        self._require_ready()
+        return self.control.follow(waypoints, tolerances, **options)
+
+    def _require_ready(self):
+        if self.robot_mode != MODE_MOVE:
+            raise TrajectoryError(Outcome.INVALID_GOAL, "the arm is in REFLEX: call action_server/error_recovery first")
 
     def move(self, width_m: float, speed_mps: float) -> int:
         """Gripper Move; see Hand.move."""
@@ -192,12 +216,12 @@ class World:
         """Trip the arm as a collision would: it stops where it is and ignores targets until `recover`."""
         if self.robot_mode == MODE_REFLEX:
             return
-        self._law.reset()
+        self.control.stop("the arm tripped a reflex")
         self.robot_mode = MODE_REFLEX
 
     def recover(self):
         """Error recovery: obey targets again, starting from the measured pose."""
-        self._law.reset()
+        self.control.stop("the arm was recovered")
         self.robot_mode = MODE_MOVE
 
     # -- what there is to see -----------------------------------------------------------------------------------
@@ -212,16 +236,18 @@ class World:
         data = self.data
         if not np.isfinite(data.qpos).all():
             raise SimulationError("the simulation became unstable (non-finite state): check the masses under sim/")
-        position, orientation = self._law.measured()
-        target_position, target_orientation = self._law.filtered
-        q = data.qpos[:ARM].copy()
+        law = self.control.cartesian
+        position, orientation = law.measured()
+        target_position, target_orientation = self.control.desired_pose()
         w, x, y, z = data.xquat[self._object]
         return WorldState(
             stamp_ns=self._time_ns,
-            q=q,
+            q=data.qpos[:ARM].copy(),
             dq=data.qvel[:ARM].copy(),
             tau=data.ctrl[:ARM].copy(),
-            q_d=q,
+            q_d=self.control.desired_positions(),
+            tau_d=law.commanded.copy(),
+            tau_ext=data.qfrc_constraint[:ARM].copy(),
             position=np.array(position),
             orientation=_canonical(orientation),
             target_position=np.array(target_position),
@@ -230,6 +256,7 @@ class World:
             object_position=data.xpos[self._object].copy(),
             object_orientation=_canonical((x, y, z, w)),
             wrench=self._wrench(),
+            load=self.control.load,
             robot_mode=self.robot_mode,
         )
 

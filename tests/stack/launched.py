@@ -7,6 +7,10 @@ import sys
 import time
 from pathlib import Path
 
+from waiting import wait_for
+
+# A run of many processes on a machine that stalls; one that works ends as soon as it is done.
+RUN_PATIENCE_S = 240.0
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
@@ -36,17 +40,6 @@ def belonging_to(run_dir) -> dict[int, str]:
     return found
 
 
-def wait_for(condition, timeout_s, what):
-    """First true value of `condition`, or a failure that says what was waited for."""
-    deadline = time.monotonic() + timeout_s
-    while True:
-        value = condition()
-        if value:
-            return value
-        assert time.monotonic() < deadline, f"not within {timeout_s} s: {what}"
-        time.sleep(0.05)
-
-
 class Launched:
     """One `lpds launch` or `lpds demo`: its output so far, and its end."""
 
@@ -62,17 +55,20 @@ class Launched:
     def output(self) -> str:
         return self._output.read_text()
 
-    def wait_for(self, text: str, timeout_s: float = 40.0):
-        wait_for(
-            lambda: text in self.output or self.process.poll() is not None, timeout_s, f"{text!r} in {self._output}"
-        )
+    def wait_for(self, text: str):
+        """Until the output has it; a failure when the run ends without."""
+        self.until(lambda: text in self.output or self.process.poll() is not None, f"{text!r} in {self._output}")
         assert text in self.output, self.output
 
-    def end(self, number=None, timeout_s: float = 30.0) -> int:
+    def until(self, condition, what: str):
+        """The first true value of `condition`."""
+        return wait_for(condition, what, timeout_s=RUN_PATIENCE_S)
+
+    def end(self, number=None) -> int:
         """Wait for the end, after signal `number` where given; the exit code."""
         if number is not None and self.process.poll() is None:
             self.process.send_signal(number)
-        return self.process.wait(timeout_s)
+        return self.process.wait(RUN_PATIENCE_S)
 
     def kill_all(self):
         """Whatever a failed test has left."""

@@ -1,0 +1,143 @@
+"""A pinhole camera on the simulated cell: colour and depth of the same view, rendered off screen through EGL.
+
+Works without a display and without a graphics card (Mesa's software driver). All of one camera's life happens in one
+thread, because an OpenGL context belongs to a thread. It looks at a copy: the physics' model and data are not touched.
+"""
+
+import copy
+import math
+from dataclasses import dataclass
+
+import mujoco
+import numpy as np
+
+from lpds_ros.config import build, read_yaml
+from lpds_ros.resources import resource
+from lpds_ros.sim.frames import BASE, Frame
+from lpds_ros.sim.rotation import Quaternion
+
+OPTICAL: Quaternion = (-0.5, 0.5, -0.5, 0.5)  # z forward, x right, in a frame of x forward, y left
+INSTALL = "install libegl1 and libgl1-mesa-dri (sudo apt install libegl1 libgl1-mesa-dri), or use camera:=none"
+
+
+class CameraError(ValueError):
+    """There is nothing to render with; the text says what to install."""
+
+
+@dataclass(frozen=True)
+class CameraView:
+    """Where the camera is and what it sees: pixels, vertical angle of view, place and aim in the base frame."""
+
+    width_px: int
+    height_px: int
+    vertical_view_rad: float
+    position_m: tuple[float, float, float]
+    look_at_m: tuple[float, float, float]
+    depth_max_m: float
+
+    def __post_init__(self):
+        if not (self.width_px > 0 and self.height_px > 0 and 0.0 < self.vertical_view_rad < math.pi):
+            raise ValueError("width_px and height_px must be above 0, vertical_view_rad between 0 and π")
+        if np.hypot(*(np.array(self.look_at_m) - self.position_m)[:2]) < 1e-6:
+            raise ValueError("look_at_m must not lie straight above or below position_m")
+
+    @property
+    def focal_px(self) -> float:
+        """Focal length, the same along both axes."""
+        return 0.5 * self.height_px / math.tan(0.5 * self.vertical_view_rad)
+
+    @property
+    def centre_px(self) -> tuple[float, float]:
+        """Principal point; whole numbers are the middles of pixels."""
+        return (self.width_px - 1) / 2, (self.height_px - 1) / 2
+
+    def axes(self) -> np.ndarray:
+        """Rotation matrix [3, 3] of camera_link (x forward, y left, z up) in the base frame."""
+        x = np.array(self.look_at_m) - self.position_m
+        x /= np.linalg.norm(x)
+        y = np.cross([0.0, 0.0, 1.0], x)
+        y /= np.linalg.norm(y)
+        return np.column_stack([x, y, np.cross(x, y)])
+
+    def frames(self) -> tuple[Frame, ...]:
+        """The fixed frames realsense2_camera publishes, and the camera's place in the base frame."""
+        quaternion = np.zeros(4)
+        mujoco.mju_mat2Quat(quaternion, self.axes().ravel())
+        w, x, y, z = quaternion.tolist()
+        here, unturned = (0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 1.0)
+        frames = [(BASE, "camera_link", self.position_m, (x, y, z, w))]
+        for kind in ("color", "depth"):
+            frames.append(("camera_link", f"camera_{kind}_frame", here, unturned))
+            frames.append((f"camera_{kind}_frame", f"camera_{kind}_optical_frame", here, OPTICAL))
+        return tuple(frames)
+
+
+def load_view() -> CameraView:
+    """Read calibration/sim_camera.yaml. Raises ConfigError."""
+    path = resource("calibration/sim_camera.yaml")
+    return build(CameraView, read_yaml(path), path)
+
+
+class Camera:
+    """Renders the view of one model. Make, use and close it in one thread. Raises CameraError where there is no EGL."""
+
+    def __init__(self, model: mujoco.MjModel, view: CameraView):
+        self._context = _context(view.width_px, view.height_px)
+        self.view, self._model = view, copy.deepcopy(model)
+        visual = self._model.vis
+        visual.global_.offwidth, visual.global_.offheight = view.width_px, view.height_px
+        visual.quality.offsamples = 0  # a software driver pays for each sample
+        visual.headlight.ambient[:] = 0.35
+        self._data = mujoco.MjData(self._model)
+        self._scene = mujoco.MjvScene(self._model, maxgeom=500)
+        self._scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = 0
+        self._option, self._camera = mujoco.MjvOption(), mujoco.MjvCamera()
+        self._gl = mujoco.MjrContext(self._model, mujoco.mjtFontScale.mjFONTSCALE_100)
+        self._gl.readDepthMap = mujoco.mjtDepthMap.mjDEPTH_ZEROFAR
+        mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._gl)
+        self._window = mujoco.MjrRect(0, 0, view.width_px, view.height_px)
+        self._near, self._far = (getattr(visual.map, end) * self._model.stat.extent for end in ("znear", "zfar"))
+
+    def render(self, q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Colour uint8 [h, w, 3] and depth uint16 [h, w] in mm (0: too far) of the generalised positions q [nq]."""
+        model, data, view = self._model, self._data, self.view
+        data.qpos[:] = q
+        mujoco.mj_kinematics(model, data)
+        mujoco.mj_camlight(model, data)
+        mujoco.mjv_updateScene(
+            model, data, self._option, None, self._camera, mujoco.mjtCatBit.mjCAT_ALL.value, self._scene
+        )
+        forward, _, up = view.axes().T
+        half = self._near * math.tan(0.5 * view.vertical_view_rad)
+        for eye in self._scene.camera:
+            eye.pos, eye.forward, eye.up = view.position_m, forward, up
+            eye.frustum_near, eye.frustum_far = self._near, self._far
+            eye.frustum_bottom, eye.frustum_top, eye.frustum_center = -half, half, 0.0
+            eye.frustum_width = 0.0  # from the window's shape
+        mujoco.mjr_render(self._window, self._scene, self._gl)
+        colour = np.empty((view.height_px, view.width_px, 3), np.uint8)
+        raw = np.empty((view.height_px, view.width_px), np.float32)
+        mujoco.mjr_readPixels(colour, raw, self._window, self._gl)
+        metres = self._near * self._far / ((self._far - self._near) * raw.astype(np.float64) + self._near)
+        depth = np.where(metres <= view.depth_max_m, np.round(metres * 1000.0), 0.0).astype(np.uint16)
+        return np.flipud(colour), np.flipud(depth)
+
+    def close(self):
+        """Give the context back."""
+        self._gl.free()
+        self._context.free()
+
+
+def _context(width_px, height_px):
+    """An off-screen OpenGL context, current in this thread. What is missing shows itself in many ways."""
+    try:
+        from mujoco.egl import GLContext
+        from OpenGL.error import Error
+    except (ImportError, AttributeError) as error:
+        raise CameraError(f"the simulated camera has no EGL to render with ({error}): {INSTALL}") from error
+    try:
+        context = GLContext(width_px, height_px)
+        context.make_current()
+    except (ImportError, RuntimeError, Error) as error:
+        raise CameraError(f"the simulated camera's EGL does not work ({error}): {INSTALL}") from error
+    return context
