@@ -48,7 +48,7 @@ class LearnerConfig:
     # Optimisation
     learning_rate: float = 3e-4
     batch_size: int = 128
-    updates_per_decision: float = 4.0
+    updates_per_decision: float = 1.0  # (choice) more fits the critics to their noise: fresh decisions teach more
     warmup_decisions: int = 300  # decisions of the prior before the first update
     critic_warmup_updates: int = 1000  # (choice) of the critics alone, on the prior's decisions, before the actor moves
     replay_capacity: int = 200_000

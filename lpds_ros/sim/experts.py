@@ -26,7 +26,7 @@ class OperatorTraits:
     """(lowest, highest) of what is drawn anew for every episode, or the scale of a random draw."""
 
     delay_ticks: tuple[int, int] = (2, 4)
-    speed: tuple[float, float] = (0.65, 1.0)  # of the largest action
+    speed: tuple[float, float] = (0.4, 1.0)  # of the largest action: some people are slow
     gain: tuple[float, float] = (0.22, 0.36)  # share of the seen distance asked for in one tick
     foresight: tuple[float, float] = (0.65, 1.0)  # 1: knows exactly where the arm will be; less: overshoots
     smoothing: float = 0.5  # share of a new intention taken up in one tick
