@@ -50,7 +50,12 @@ EXTRAS = {
         "ros-ament-package>=0.17,<0.18",
         "catkin-pkg>=1.0",
     ],
-    "bench": ["psutil>=5.9"],
+    "bench": [
+        "gymnasium>=1.2,<2",
+        "gymnasium-robotics>=1.4,<2",
+        "mujoco>=3.3,<4",
+    ],
+    "peers": ["stable-baselines3>=2.6,<3"],
     "dev": ["pytest>=8", "hypothesis>=6.100", "ruff>=0.6", "mcap-ros2-support>=0.5"],
 }
 

@@ -29,6 +29,9 @@ EXTRAS = {
     "matplotlib": "train",
     "hid": "teleop",
     "pyrealsense2": "realsense",
+    "gymnasium": "bench",
+    "gymnasium_robotics": "bench",
+    "stable_baselines3": "peers",
     "pytest": "dev",
 }
 BUILT_BY_SETUP = ("rclpy", "lpds_msgs", "franka_msgs", "control_msgs", "tf2_msgs", "builtin_interfaces")

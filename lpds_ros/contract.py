@@ -181,6 +181,11 @@ class Contract:
         return sum(f.size for f in self.observation)
 
     @property
+    def action_size(self) -> int:
+        """d_a: numbers of one action row."""
+        return self.action.size
+
+    @property
     def state_size(self) -> int:
         """T_o * d_o: numbers of the stacked observation the decoder and the actor see."""
         return self.horizons.observed * self.observation_size

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lpds_ros.contract import Contract
+from lpds_ros.problem import Problem
 
 MAX_TICKS = 1_000_000
 
@@ -87,13 +88,13 @@ def digest_demos(demonstrations) -> str:
     return hashlib.sha256("".join(demo.digest for demo in demonstrations).encode()).hexdigest()
 
 
-def check_demo(demo: Demonstration, contract: Contract, where: str):
+def check_demo(demo: Demonstration, contract: Contract | Problem, where: str):
     """Raise DemoError unless the widths are the contract's and every action lies in [-1, 1]."""
     widths = (demo.observations.shape[1], demo.actions.shape[1])
-    if widths != (contract.observation_size, contract.action.size):
+    if widths != (contract.observation_size, contract.action_size):
         raise DemoError(
             f"{where}: observation and action have {widths[0]} and {widths[1]} numbers, "
-            f"contract '{contract.name}' asks for {contract.observation_size} and {contract.action.size}"
+            f"contract '{contract.name}' asks for {contract.observation_size} and {contract.action_size}"
         )
     if np.abs(demo.actions).max() > 1.0 + 1e-6:
         raise DemoError(

@@ -14,8 +14,6 @@ from safetensors.torch import load_file, save_file
 from lpds_ros.durable import sync
 from lpds_ros.learning.lpds import Learner
 
-NETWORKS = ("critic", "target_critic", "noise_critic", "actor", "published_actor")
-
 
 class CheckpointError(ValueError):
     """A checkpoint that does not belong to this learner, or is incomplete."""
@@ -27,7 +25,7 @@ def save_checkpoint(learner: Learner, directory: str | Path):
     fresh, old = directory.with_name(directory.name + ".new"), directory.with_name(directory.name + ".old")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
-    tensors = {f"{n}.{k}": v.contiguous() for n in NETWORKS for k, v in getattr(learner, n).state_dict().items()}
+    tensors = {f"{n}.{k}": v.contiguous() for n in learner.NETWORKS for k, v in getattr(learner, n).state_dict().items()}
     for name, optimizer in learner.optimizers.items():
         for index, state in optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{name}.{index}.{k}": v.contiguous() for k, v in state.items()}
@@ -72,7 +70,7 @@ def load_checkpoint(learner: Learner, directory: str | Path) -> bool:
                 "resume with the same bundle, or move the checkpoint away"
             )
     try:
-        for name in NETWORKS:
+        for name in learner.NETWORKS:
             prefix = name + "."
             own = {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}
             getattr(learner, name).load_state_dict(own)

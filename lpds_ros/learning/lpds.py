@@ -14,7 +14,8 @@ from torch import Tensor
 from lpds_ros.contract import Contract
 from lpds_ros.learning.config import LearnerConfig
 from lpds_ros.learning.networks import EnsembleMLP, PerturbationActor
-from lpds_ros.learning.replay import Batch, Replay, join
+from lpds_ros.learning.replay import Batch, Replay, Transitions, join
+from lpds_ros.problem import Problem
 from lpds_ros.records import Decision
 from lpds_ros.weights import ActorParameters
 
@@ -26,9 +27,11 @@ class Learner:
     that is deployed. state_shift, state_scale: float32 [T_o·d_o], the prior's normalisation of the observation.
     """
 
+    NETWORKS = ("critic", "target_critic", "noise_critic", "actor", "published_actor")  # what a checkpoint holds
+
     def __init__(
         self,
-        contract: Contract,
+        contract: Contract | Problem,
         decode: Callable[[np.ndarray, np.ndarray], np.ndarray],
         *,
         prior_digest: str,
@@ -54,7 +57,7 @@ class Learner:
 
     def _build(self):
         c, state = self.config, self.contract.state_size
-        action = self.contract.horizons.executed * self.contract.action.size
+        action = self.contract.horizons.executed * self.contract.action_size
         self.critic = EnsembleMLP(c.critics, state + action, c.critic_width, c.critic_layers)
         self.target_critic = copy.deepcopy(self.critic).requires_grad_(False)
         self.noise_critic = EnsembleMLP(c.critics, state + self._dimensions, c.critic_width, c.critic_layers)
@@ -76,11 +79,18 @@ class Learner:
         """Store one decision, whoever made it. False if its id is known; ValueError if it cannot be used."""
         return self.replay.add(decision)
 
-    def add_demonstrations(self, decisions: list[Decision]):
+    def extend(self, transitions: Transitions):
+        """Store a batch of decisions made by vectorised environments. ValueError if it cannot be used."""
+        self.replay.extend(transitions)
+
+    def add_demonstrations(self, demonstrations: list[Decision] | Transitions):
         """Load demonstrations; `demo_share` of each batch is drawn from them."""
         if self.demonstrations is None:
             self.demonstrations = Replay(self.contract, self.config.replay_capacity)
-        for decision in decisions:
+        if isinstance(demonstrations, Transitions):
+            self.demonstrations.extend(demonstrations)
+            return
+        for decision in demonstrations:
             self.demonstrations.add(decision)
 
     @property
@@ -161,15 +171,19 @@ class Learner:
         return {"distill/loss": plain.item(), "distill/contrast": contrast.item()}
 
     def _update_actor(self, state: Tensor, learn: bool) -> dict[str, float]:
-        """−Q^W(s, ε + Δ) + α (‖Δ‖² − δ), then the projected dual ascent. The gradient never enters Φ.
-
-        Before `learn` only the metrics are computed: an actor that follows critics made of noise leaves the region at once.
-        """
-        c, state = self.config, state.repeat_interleave(self.config.actor_noises, 0)
+        """−Q^W(s, ε + Δ) + α (‖Δ‖² − δ), then the projected dual ascent. The gradient never enters Φ."""
+        state = state.repeat_interleave(self.config.actor_noises, 0)
         noise = self._normal(len(state))
         raw = self.actor.raw(state, noise)
         delta = self.actor.project(raw)
-        values = self.noise_critic(torch.cat([state, noise + delta], -1))
+        return self._climb(self.noise_critic(torch.cat([state, noise + delta], -1)), raw, delta, learn)
+
+    def _climb(self, values: Tensor, raw: Tensor, delta: Tensor, learn: bool) -> dict[str, float]:
+        """One step of the actor towards higher `values` [E, B] of its residuals `raw` (bounded: `delta`) [B, T_p·d_a].
+
+        Before `learn` only the metrics are computed: an actor that follows critics made of noise leaves the region at once.
+        """
+        c = self.config
         value = values.min(0).values if c.actor_target == "min" else values.mean(0)
         gap = c.reduce(raw.square().sum(-1).mean(), self._dimensions) - c.delta
         if c.alpha_relative:
@@ -217,6 +231,13 @@ class Learner:
         """Executed part of Φ(s, w), flattened: [B, T_a·d_a]."""
         chunks = self._decode(state.numpy(), latent.numpy().reshape(-1, *self.contract.noise_shape))
         return torch.from_numpy(chunks[:, : self.contract.horizons.executed].reshape(len(chunks), -1))
+
+    @torch.no_grad()
+    def perturb(self, state: np.ndarray, noise: np.ndarray) -> np.ndarray:
+        """Δ of the published actor: state float32 [B, T_o·d_o] (raw), noise [B, T_p, d_a] → float32 [B, T_p, d_a]."""
+        flat = torch.from_numpy(np.ascontiguousarray(noise.reshape(len(noise), -1), np.float32))
+        delta = self.published_actor(self._normalise(torch.from_numpy(np.ascontiguousarray(state, np.float32))), flat)
+        return delta.numpy().reshape(noise.shape)
 
     # Publishing
 

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from lpds_ros.contract import Contract
+from lpds_ros.problem import Problem
 from lpds_ros.records import Decision
 
 
@@ -20,11 +21,38 @@ class Batch:
     next_state: torch.Tensor
 
 
-class Replay:
-    """Ring of transitions. `size` counts what is stored, `total` what was ever accepted."""
+@dataclass(frozen=True)
+class Transitions:
+    """N decisions at once, without identity: what vectorised environments make.
 
-    def __init__(self, contract: Contract, capacity: int, *, timeout_terminates: bool = False):
-        state, action = contract.state_size, contract.horizons.executed * contract.action.size
+    state, next_state: float32 [N, T_o·d_o], raw units. action: float32 [N, T_a·d_a], the whole chunk as it was asked for.
+    reward: [N], summed over the steps run. terminated, truncated: bool [N].
+    """
+
+    state: np.ndarray
+    action: np.ndarray
+    reward: np.ndarray
+    terminated: np.ndarray
+    truncated: np.ndarray
+    next_state: np.ndarray
+
+
+class Replay:
+    """Ring of transitions. `size` counts what is stored, `total` what was ever accepted.
+
+    action_size: numbers of one stored action; T_a·d_a when None.
+    """
+
+    def __init__(
+        self,
+        contract: Contract | Problem,
+        capacity: int,
+        *,
+        timeout_terminates: bool = False,
+        action_size: int | None = None,
+    ):
+        state = contract.state_size
+        action = action_size or contract.horizons.executed * contract.action_size
         self._contract, self._timeout_terminates = contract, timeout_terminates
         self._state = np.zeros((capacity, state), np.float32)
         self._next_state = np.zeros((capacity, state), np.float32)
@@ -67,6 +95,42 @@ class Replay:
         self.total += 1
         self.size = min(self.total, self.capacity)
         return True
+
+    def extend(self, transitions: Transitions):
+        """Store N decisions in order. Raises ValueError, and stores none, if one does not fit or is not finite."""
+        t, capacity = transitions, self.capacity
+        stop = t.terminated | (t.truncated & self._timeout_terminates)
+        rows = (self.total + np.arange(len(t.reward))) % capacity
+        fields = (
+            ("state", self._state, t.state),
+            ("action", self._action, t.action),
+            ("reward", self._reward, t.reward),
+            ("terminated", self._bootstrap, 1.0 - stop),
+            ("next_state", self._next_state, t.next_state),
+        )
+        for name, column, array in fields:
+            if array.shape != (len(rows), *column.shape[1:]):
+                raise ValueError(f"{name} has shape {array.shape}, expected {(len(rows), *column.shape[1:])}")
+            if not np.isfinite(array).all():
+                raise ValueError(f"{name} is not finite")
+        for _, column, array in fields:
+            column[rows[-capacity:]] = array[-capacity:]
+        self.total += len(rows)
+        self.size = min(self.total, capacity)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What is stored, in the order of the ring; `restore` is the inverse. Keys of single decisions are not kept."""
+        names = ("state", "action", "reward", "bootstrap", "next_state")
+        return {name: getattr(self, f"_{name}")[: self.size] for name in names} | {"total": np.int64(self.total)}
+
+    def restore(self, arrays):
+        """Put back what `arrays` gave, into a replay of the same capacity. Raises ValueError when it does not fit."""
+        size = len(arrays["reward"])
+        if size != min(int(arrays["total"]), self.capacity):
+            raise ValueError(f"a replay of {size} transitions, {int(arrays['total'])} in all, is not of this capacity")
+        for name in ("state", "action", "reward", "bootstrap", "next_state"):
+            getattr(self, f"_{name}")[:size] = arrays[name]
+        self.size, self.total = size, int(arrays["total"])
 
     def _whole_chunk(self, decision: Decision) -> np.ndarray:
         """[T_a, d_a]: the action as Q^A will be asked about it, whole also where the episode ended in its middle.

@@ -13,6 +13,7 @@ from safetensors.torch import load, save
 from lpds_ros.contract import Contract, contract_from_dict, contract_to_dict
 from lpds_ros.durable import write_whole
 from lpds_ros.prior.config import PriorConfig, PriorError
+from lpds_ros.problem import Problem, problem_from_dict, problem_to_dict
 
 SCHEMA = 1
 INDEX = "checkpoint.json"
@@ -23,7 +24,7 @@ class Checkpoint:
     """Everything a run needs to go on: `tensors` holds network.*, ema.*, adam.* and normaliser.* by name."""
 
     config: PriorConfig
-    contract: Contract
+    contract: Contract | Problem
     update: int
     tensors: dict[str, torch.Tensor]
     demos: dict  # digest, count, ticks
@@ -49,8 +50,11 @@ def save_checkpoint(directory, checkpoint: Checkpoint) -> Path:
         "config": dataclasses.asdict(checkpoint.config),
         "demos": checkpoint.demos,
         "history": checkpoint.history,
-        "contract": contract_to_dict(checkpoint.contract),
     }
+    if isinstance(checkpoint.contract, Problem):
+        index["problem"] = problem_to_dict(checkpoint.contract)
+    else:
+        index["contract"] = contract_to_dict(checkpoint.contract)
     write_whole(directory / INDEX, json.dumps(index, indent=1).encode())
     for old in directory.glob("update-*.safetensors"):
         if old != tensors:
@@ -75,7 +79,11 @@ def load_checkpoint(directory) -> Checkpoint:
             raise PriorError(
                 f"{directory / index['tensors']}: sha256 {found[:12]}, recorded {index['sha256'][:12]}: damaged"
             )
-        contract = contract_from_dict(index["contract"], str(directory / INDEX))
+        where = str(directory / INDEX)
+        if "problem" in index:
+            contract = problem_from_dict(index["problem"], where)
+        else:
+            contract = contract_from_dict(index["contract"], where)
         config = PriorConfig(**index["config"])
         return Checkpoint(config, contract, index["update"], load(content), index["demos"], index["history"])
     except (OSError, KeyError, TypeError, json.JSONDecodeError, SafetensorError) as error:

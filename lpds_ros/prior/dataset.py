@@ -7,6 +7,7 @@ import numpy as np
 from lpds_ros.contract import Contract
 from lpds_ros.data.demos import check_demo, stacked_observations
 from lpds_ros.prior.config import PriorConfig, PriorError
+from lpds_ros.problem import Problem
 
 CONSTANT = 1e-6
 
@@ -33,7 +34,7 @@ class Normaliser:
         return np.clip((action - self.action_shift) / self.action_scale, -1.0, 1.0).astype(np.float32)
 
 
-def fit_normaliser(demonstrations, contract: Contract, config: PriorConfig) -> Normaliser:
+def fit_normaliser(demonstrations, contract: Contract | Problem, config: PriorConfig) -> Normaliser:
     """Mid-point and half-range of each dimension; one that never moves gets scale 1, so nothing divides by zero."""
     observations = np.concatenate([demo.observations for demo in demonstrations])
     actions = np.concatenate([demo.actions for demo in demonstrations])
@@ -53,7 +54,7 @@ def _centre(low, high, least):
     return (low + high) / 2.0, np.where(half < CONSTANT, 1.0, np.maximum(half, least))
 
 
-def chunks(demonstrations, contract: Contract) -> tuple[np.ndarray, np.ndarray]:
+def chunks(demonstrations, contract: Contract | Problem) -> tuple[np.ndarray, np.ndarray]:
     """Every tick as a start: states float32 [N, T_o*d_o], chunks float32 [N, T_p, d_a] in contract units.
 
     A chunk that runs past the end of its episode repeats the last action.
@@ -74,7 +75,7 @@ def split(demonstrations, config: PriorConfig):
     return [demonstrations[i] for i in sorted(order[held:])], [demonstrations[i] for i in sorted(order[:held])]
 
 
-def check_demos(demonstrations, contract: Contract):
+def check_demos(demonstrations, contract: Contract | Problem):
     """Raise PriorError or DemoError unless there is something to learn from and all of it follows the contract."""
     if not demonstrations:
         raise PriorError("no demonstration to learn from: collect some with `lpds demos collect`")

@@ -17,7 +17,7 @@ import torch
 import yaml
 from safetensors.torch import save
 
-from lpds_ros.contract import contract_to_dict
+from lpds_ros.contract import Contract, contract_to_dict
 from lpds_ros.durable import write_whole
 from lpds_ros.prior.bundle import (
     DECODER,
@@ -54,6 +54,8 @@ def export(
     action units on any of 256 cases; then nothing is left behind and an earlier bundle stays as it was.
     """
     checkpoint, out = load_checkpoint(checkpoint_directory), Path(out)
+    if not isinstance(checkpoint.contract, Contract):
+        raise PriorError(f"{checkpoint_directory}: a benchmark's prior; a bundle needs a robot's contract")
     if out.exists() and not overwrite:
         raise PriorError(f"{out} exists: remove it, or ask to overwrite it")
     if out.exists() and any(out.iterdir()) and not (out / MANIFEST).is_file():

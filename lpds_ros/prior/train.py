@@ -20,13 +20,14 @@ from lpds_ros.prior.config import PriorConfig, PriorError
 from lpds_ros.prior.dataset import Normaliser, check_demos, chunks, fit_normaliser, split
 from lpds_ros.prior.network import Denoiser
 from lpds_ros.prior.sampler import Decoder, Objective
+from lpds_ros.problem import Problem
 
 HELD_OUT_DRAWS = 8  # noise draws for each held-out chunk, the same at every evaluation
 
 
 def train(
     demonstrations,
-    contract: Contract,
+    contract: Contract | Problem,
     out,
     config: PriorConfig | None = None,
     *,
@@ -70,7 +71,7 @@ def train(
     return save_checkpoint(out, run.checkpoint())
 
 
-def make_network(contract: Contract, config: PriorConfig) -> Denoiser:
+def make_network(contract: Contract | Problem, config: PriorConfig) -> Denoiser:
     """An untrained denoiser of the contract's sizes; its weights are drawn from torch's global generator."""
     chunk_size = math.prod(contract.noise_shape)
     return Denoiser(chunk_size, contract.state_size, config.width, config.blocks, config.time_features)

@@ -1,0 +1,213 @@
+"""Updates per second: this project's learners against a DSRL learner made of Stable-Baselines3's parts, in turn, in one run.
+
+Equal networks (layers, widths, LayerNorm, number of critics), equal batch, one frozen decoder for all. The Stable-Baselines3
+one follows the public DSRL code: its SAC policy, critics one after the other, its replay buffer, a second critic for Q^W that
+gets ten steps for twenty of Q^A. An update of ours is one step of Q^A, of Q^W, of the actor and of the dual.
+
+    python benchmarks/learner.py --threads 2
+"""
+
+import argparse
+import copy
+import json
+import statistics
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from lpds_ros.bench.dsrl import DsrlConfig, DsrlLearner
+from lpds_ros.bench.results import provenance
+from lpds_ros.contract import Horizons
+from lpds_ros.learning.config import LearnerConfig
+from lpds_ros.learning.lpds import Learner
+from lpds_ros.learning.replay import Transitions
+from lpds_ros.prior.config import PriorConfig
+from lpds_ros.prior.dataset import Normaliser
+from lpds_ros.prior.sampler import Decoder
+from lpds_ros.prior.train import make_network
+from lpds_ros.problem import Problem
+
+SIZES = {"hopper": (11, 3), "can": (23, 7)}
+STORED = 20_000
+MAGNITUDE = 1.5
+
+
+class Sb3Dsrl:
+    """DSRL, noise-aliased, from Stable-Baselines3's policy, critics and buffer."""
+
+    def __init__(self, problem: Problem, decode, *, width: int, layers: int, batch: int, data: Transitions):
+        import gymnasium
+        from stable_baselines3.common.buffers import ReplayBuffer
+        from stable_baselines3.common.utils import polyak_update
+        from stable_baselines3.sac.policies import SACPolicy
+
+        self._problem, self._decode, self._batch, self._polyak = problem, decode, batch, polyak_update
+        self._noise_size = problem.noise_shape[0] * problem.noise_shape[1]
+        observation = gymnasium.spaces.Box(-np.inf, np.inf, (problem.state_size,), np.float32)
+        action = gymnasium.spaces.Box(-1.0, 1.0, (self._noise_size,), np.float32)
+        arch = dict(net_arch=dict(pi=[width] * layers, qf=[width] * layers), activation_fn=nn.ReLU, n_critics=2)
+        make = lambda: SACPolicy(observation, action, lambda _: 3e-4, **arch)  # noqa: E731
+        self.policy, self.noise_critic = make(), make().critic
+        for critic in (self.policy.critic, self.noise_critic):
+            _insert_layer_norm(critic)
+        self.policy.critic_target = copy.deepcopy(self.policy.critic)
+        self.log_alpha = torch.zeros(1, requires_grad=True)
+        self.alpha_optimizer = torch.optim.Adam([self.log_alpha], lr=3e-4)
+        self.buffer = ReplayBuffer(STORED, observation, action, device="cpu")
+        for i in range(STORED):
+            self.buffer.add(
+                data.state[i], data.next_state[i], data.action[i], data.reward[i], data.terminated[i].astype(float), [{}]
+            )
+        self.updates = 0
+
+    def update(self):
+        """One step of Q^A, temperature, actor and targets; every second time one of Q^W."""
+        policy, data = self.policy, self.buffer.sample(self._batch)
+        unit, log_prob = policy.actor.action_log_prob(data.observations)
+        alpha = self.log_alpha.exp().detach()
+        alpha_loss = -(self.log_alpha * log_prob.detach()).mean()
+        self.alpha_optimizer.zero_grad()
+        alpha_loss.backward()
+        self.alpha_optimizer.step()
+        with torch.no_grad():
+            next_unit, next_log_prob = policy.actor.action_log_prob(data.next_observations)
+            next_action = self._act(data.next_observations, MAGNITUDE * next_unit)
+            values = torch.cat(policy.critic_target(data.next_observations, next_action), dim=1)
+            value = values.min(1, keepdim=True).values - alpha * next_log_prob[:, None]
+            target = data.rewards + (1 - data.dones) * 0.99 * value
+        loss = 0.5 * sum(F.mse_loss(q, target) for q in policy.critic(data.observations, data.actions))
+        loss.item()
+        _step(policy.critic.optimizer, loss)
+        value = torch.cat(self.noise_critic(data.observations, unit), dim=1).min(1, keepdim=True).values
+        loss = (alpha * log_prob[:, None] - value).mean()
+        loss.item()
+        _step(policy.actor.optimizer, loss)
+        self._polyak(policy.critic.parameters(), policy.critic_target.parameters(), 0.005)
+        if self.updates % 2:
+            data = self.buffer.sample(self._batch)
+            with torch.no_grad():
+                noise = torch.randn(self._batch, self._noise_size)
+                targets = policy.critic(data.observations, self._act(data.observations, noise))
+            found = self.noise_critic(data.observations, noise / MAGNITUDE)
+            loss = 0.5 * sum(F.mse_loss(q, target) for q, target in zip(found, targets))
+            loss.item()
+            _step(self.noise_critic.optimizer, loss)
+        self.updates += 1
+
+    def _act(self, state, latent):
+        chunk = self._decode(state.numpy(), latent.numpy().reshape(-1, *self._problem.noise_shape))
+        return torch.from_numpy(chunk.reshape(len(chunk), -1))
+
+
+def _step(optimizer, loss):
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+
+def _insert_layer_norm(critic):
+    """LayerNorm after each hidden linear layer, as the public code's policy has it, and a fresh optimiser."""
+    for i, network in enumerate(critic.q_networks):
+        modules = []
+        for module in network:
+            modules.append(module)
+            if isinstance(module, nn.Linear) and module.out_features > 1:
+                modules.append(nn.LayerNorm(module.out_features))
+        critic.q_networks[i] = nn.Sequential(*modules)
+        setattr(critic, f"qf{i}", critic.q_networks[i])
+    critic.optimizer = torch.optim.Adam(critic.parameters(), lr=3e-4)
+
+
+def make_decoder(problem: Problem):
+    """An untrained diffusion decoder of the usual size: five evaluations of a 3 × 256 network."""
+    torch.manual_seed(0)
+    config, d = PriorConfig(), problem.action_size
+    ones, zeros = np.ones(problem.state_size, np.float32), np.zeros(problem.state_size, np.float32)
+    bounds = np.zeros(d, np.float32), np.ones(d, np.float32), -np.ones(d, np.float32), np.ones(d, np.float32)
+    decoder = Decoder(make_network(problem, config), Normaliser(zeros, ones, *bounds), config, problem.noise_shape)
+    decoder.eval().requires_grad_(False)
+
+    def decode(state, noise):
+        with torch.no_grad():
+            return decoder(torch.from_numpy(state), torch.from_numpy(noise)).numpy()
+
+    return decode
+
+
+def make_learners(size: str, width: int, layers: int, batch: int) -> dict:
+    """Name → learner with a filled replay."""
+    problem = Problem(size, *SIZES[size], horizons=Horizons(1, 4, 4))
+    rng, decode = np.random.default_rng(0), make_decoder(problem)
+    draw = lambda *shape: rng.standard_normal(shape).astype(np.float32)  # noqa: E731
+    no = np.zeros(STORED, bool)
+    actions = np.tanh(draw(STORED, 4 * problem.action_size))
+    data = Transitions(draw(STORED, SIZES[size][0]), actions, draw(STORED), no, no, draw(STORED, SIZES[size][0]))
+    state = dict(state_shift=np.zeros(SIZES[size][0], np.float32), state_scale=np.ones(SIZES[size][0], np.float32))
+    named = dict(prior_digest="0" * 64, seed=0, **state)
+    networks = dict(critics=2, critic_width=width, critic_layers=layers, actor_width=width, actor_layers=layers)
+    # As many rows in every product as the other learner has: one noise for each state.
+    equal = LearnerConfig(
+        **networks, batch_size=batch, distill_states=batch, distill_noises=1, distill_contrast=0.0, actor_noises=1,
+        distill_base_fraction=1.0, critic_warmup_updates=0,
+    )  # fmt: skip
+    own = LearnerConfig(**networks, critic_warmup_updates=0)
+    found = {
+        "sb3 dsrl-na": Sb3Dsrl(problem, decode, width=width, layers=layers, batch=batch, data=data),
+        "dsrl-na": DsrlLearner(problem, decode, config=DsrlConfig(**networks, batch_size=batch), **named),
+        "lpds": Learner(problem, decode, config=equal, **named),
+        "lpds, its own rows": Learner(problem, decode, config=own, **named),
+    }
+    for name, learner in found.items():
+        if not name.startswith("sb3"):
+            learner.extend(data)
+    return found
+
+
+def measure(learners: dict, updates: int, rounds: int) -> dict[str, list[float]]:
+    """Updates per second of each learner in each round; all take their turn in every round."""
+    for learner in learners.values():
+        for _ in range(10):
+            learner.update()
+    rates = {name: [] for name in learners}
+    for _ in range(rounds):
+        for name, learner in learners.items():
+            start = time.perf_counter()
+            for _ in range(updates):
+                learner.update()
+            rates[name].append(updates / (time.perf_counter() - start))
+    return rates
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--size", choices=SIZES, default="can")
+    parser.add_argument("--width", type=int, nargs="+", default=[128, 256])
+    parser.add_argument("--layers", type=int, default=3)
+    parser.add_argument("--batch", type=int, default=256)
+    parser.add_argument("--updates", type=int, default=50, help="of each learner in each round")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--json", type=Path, help="write the figures here")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    result = {"size": args.size, "batch": args.batch, "layers": args.layers, "threads": args.threads} | provenance()
+    for width in args.width:
+        rates = measure(make_learners(args.size, width, args.layers, args.batch), args.updates, args.rounds)
+        base = rates["sb3 dsrl-na"]
+        print(f"{args.size}, {args.layers} x {width}, batch {args.batch}, {args.threads} threads, {args.rounds} rounds")
+        for name, found in rates.items():
+            ratios = [a / b for a, b in zip(found, base)]  # round by round: both met the same machine
+            middle = statistics.median(ratios)
+            spread = f"{middle:.2f} x ({min(ratios):.2f} to {max(ratios):.2f})"
+            print(f"  {name:<20} {statistics.median(found):7.1f} updates/s   {spread}")
+        result[f"width {width}"] = rates
+    if args.json:
+        args.json.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,196 @@
+"""The methods that are compared, all on one frozen prior: what each does with the noise, and its hyperparameters.
+
+A method is named `lpds`, or with fields of its configuration set, `lpds:delta=0.1,critics=5`: that is how a sweep is run.
+"""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from lpds_ros.bench.dsrl import DsrlConfig, DsrlLearner
+from lpds_ros.bench.priors import Prior, transitions_of
+from lpds_ros.bench.residual import ActionResidualLearner
+from lpds_ros.bench.task import BenchError
+from lpds_ros.config import nearest
+from lpds_ros.learning.config import LearnerConfig
+from lpds_ros.learning.lpds import Learner
+from lpds_ros.learning.replay import Transitions
+
+# Each name: the kind of method, what it is, and the fields that make it this one.
+METHODS: dict[str, tuple[str, str, dict]] = {
+    "prior": ("prior", "the frozen prior", {}),
+    "lpds": ("lpds", "LP-DS", {}),
+    "lpds-no-lagrangian": ("lpds", "LP-DS without the Lagrangian: the hard bound alone", {"lagrangian": False}),
+    "lpds-no-bound": ("lpds", "LP-DS without the hard bound", {"bound_factor": 0.0}),
+    "lpds-free": ("lpds", "neither Lagrangian nor bound", {"lagrangian": False, "bound_factor": 0.0}),
+    "lpds-shift": ("lpds", "a mean shift Δ(s) that does not see the noise", {"context": "state"}),
+    "lpds-base": ("lpds", "Q^W distilled on base noise alone, as in the paper", {"distill_base_fraction": 1.0}),
+    "lpds-demos": ("lpds", "a quarter of each batch from the demonstrations", {"demo_share": 0.25}),
+    "residual": ("residual", "the residual in action space", {}),
+    "dsrl-na": ("dsrl", "DSRL, noise-aliased, as published", {}),
+    "dsrl-na-hard": ("dsrl", "DSRL, noise-aliased, hard backup, α from 0.02", {"soft_backup": False, "alpha_init": 0.02}),
+    "dsrl-sac": ("dsrl", "DSRL, SAC in noise space", {"variant": "sac"}),
+}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a method does in N states. latent, chunk: float32 [N, T_p, d_a]; the chunk is what will be executed.
+
+    moved: float [N], mean over its dimensions of Δ² (w − ε, or of the action residual); NaN where there is no residual.
+    """
+
+    latent: np.ndarray
+    chunk: np.ndarray
+    moved: np.ndarray
+
+
+class Method(Protocol):
+    """One way of choosing actions with a frozen prior. `learner` is None where nothing is learned."""
+
+    learner: Learner | DsrlLearner | None
+
+    def choose(self, state: np.ndarray, noise: np.ndarray) -> Choice:
+        """state float32 [N, d_o], noise: base noise ε [N, T_p, d_a], the only source of chance."""
+
+    def explore(self, state: np.ndarray, noise: np.ndarray) -> Choice:
+        """The same while learning: what the replay is filled with."""
+
+    def keep(self, state, choice: Choice, reward, terminated, truncated, next_state):
+        """Hand a batch of decisions to the learner."""
+
+
+class Frozen:
+    """The prior: w = ε."""
+
+    learner = None
+
+    def __init__(self, prior: Prior):
+        self._prior = prior
+
+    def choose(self, state, noise) -> Choice:
+        return Choice(noise, self._prior.decode(state, noise), np.full(len(state), np.nan))
+
+    explore = choose
+
+    def keep(self, *_):
+        """Nothing is learned."""
+
+
+class Steered:
+    """LP-DS: w = ε + Δ_θ(s, ε), the published (averaged) actor; with `residual` a = clip(Φ(s, ε) + Δ_θ(s, ε))."""
+
+    def __init__(self, prior: Prior, learner: Learner, *, residual: bool = False):
+        self.learner, self._prior, self._residual = learner, prior, residual
+
+    def choose(self, state, noise) -> Choice:
+        delta = self.learner.perturb(state, noise)
+        moved = np.square(delta).mean((1, 2))
+        if self._residual:
+            chunk = self._prior.decode(state, noise) + delta
+            return Choice(noise, np.clip(chunk, self._prior.action_low, self._prior.action_high), moved)
+        return Choice(noise + delta, self._prior.decode(state, noise + delta), moved)
+
+    explore = choose
+
+    def keep(self, state, choice, reward, terminated, truncated, next_state):
+        action = choice.chunk[:, : self._prior.task.problem.horizons.executed].reshape(len(state), -1)
+        self.learner.extend(Transitions(state, action, reward, terminated, truncated, next_state))
+
+
+class Dsrl:
+    """DSRL: w ~ π(w | s), drawn with ε; the warm-up is the prior's."""
+
+    def __init__(self, prior: Prior, learner: DsrlLearner):
+        self.learner, self._prior = learner, prior
+
+    def choose(self, state, noise) -> Choice:
+        latent = self.learner.choose(state, noise)
+        return Choice(latent, self._prior.decode(state, latent), np.full(len(state), np.nan))
+
+    def explore(self, state, noise) -> Choice:
+        if self.learner.warm:
+            return self.choose(state, noise)
+        if not self.learner.aliased:  # its critic can only be asked about noises the policy can give
+            limit = self.learner.config.action_magnitude
+            noise = np.clip(noise, -limit, limit)
+        return Choice(noise, self._prior.decode(state, noise), np.full(len(state), np.nan))
+
+    def keep(self, state, choice, reward, terminated, truncated, next_state):
+        executed = self._prior.task.problem.horizons.executed
+        action = choice.chunk[:, :executed] if self.learner.aliased else choice.latent
+        action = action.reshape(len(state), -1)
+        self.learner.extend(Transitions(state, action, reward, terminated, truncated, next_state))
+
+
+CONFIGS = {"lpds": LearnerConfig, "residual": LearnerConfig, "dsrl": DsrlConfig}
+
+
+def parse_method(text: str) -> tuple[str, dict[str, str]]:
+    """("lpds", {"delta": "0.1"}) of "lpds:delta=0.1". Raises BenchError that names the nearest method."""
+    name, _, rest = text.partition(":")
+    if name not in METHODS:
+        raise BenchError(f"no method '{name}'{nearest(name, METHODS)}")
+    pairs = [item.partition("=") for item in rest.split(",") if item]
+    for key, equals, value in pairs:
+        if not (key and equals and value):
+            raise BenchError(f"method '{text}': expected field=value after the colon, comma between two")
+    return name, {key: value for key, _, value in pairs}
+
+
+def configure(text: str, shared: dict):
+    """The configuration of a method: `shared` values of the task, then the method's own, then those in its name.
+
+    None for the prior. Raises BenchError for an unknown field or an ill-typed value.
+    """
+    name, given = parse_method(text)
+    kind, _, own = METHODS[name]
+    if kind not in CONFIGS:
+        if given:
+            raise BenchError(f"method '{text}': the prior has no hyperparameters")
+        return None
+    cls = CONFIGS[kind]
+    fields = {field.name: field.type for field in dataclasses.fields(cls)}
+    for key in given:
+        if key not in fields:
+            raise BenchError(f"method '{text}': no hyperparameter '{key}'{nearest(key, fields)}")
+    values = {key: value for key, value in shared.items() if key in fields} | own
+    values |= {key: _typed(text, key, value, getattr(cls(), key)) for key, value in given.items()}
+    try:
+        return cls(**values)
+    except ValueError as error:
+        raise BenchError(f"method '{text}': {error}") from None
+
+
+def _typed(text: str, key: str, value: str, default):
+    if isinstance(default, bool):
+        if value not in ("true", "false"):
+            raise BenchError(f"method '{text}': {key} is true or false, not '{value}'")
+        return value == "true"
+    try:
+        return type(default)(value)
+    except ValueError:
+        raise BenchError(f"method '{text}': {key} is a {type(default).__name__}, not '{value}'") from None
+
+
+def make_method(text: str, prior: Prior, config, seed: int) -> Method:
+    """The method named `text` with the configuration of `configure`, fresh, with random weights of `seed`."""
+    kind = METHODS[parse_method(text)[0]][0]
+    if kind == "prior":
+        return Frozen(prior)
+    arguments = dict(
+        prior_digest=prior.digest, state_shift=prior.state_shift, state_scale=prior.state_scale, config=config, seed=seed
+    )
+    problem = prior.task.problem
+    if kind == "dsrl":
+        return Dsrl(prior, DsrlLearner(problem, prior.decode, **arguments))
+    if kind == "residual":
+        bounds = np.stack([prior.action_low, prior.action_high])
+        learner = ActionResidualLearner(problem, prior.decode, bounds=bounds, **arguments)
+    else:
+        learner = Learner(problem, prior.decode, **arguments)
+    if config.demo_share > 0:
+        learner.add_demonstrations(transitions_of(prior.demonstrations, prior.task))
+    return Steered(prior, learner, residual=kind == "residual")

@@ -1,0 +1,253 @@
+"""One run: a method learns on a task until the budget of environment steps is spent; then it is judged.
+
+Environment steps count from the first one of the warm-up. An interrupted run goes on from its checkpoint: learner, replay,
+counters and curve are kept; episodes under way are begun anew, their steps stay counted.
+"""
+
+import dataclasses
+import json
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from lpds_ros.bench import results
+from lpds_ros.bench.evaluate import Probe, point
+from lpds_ros.bench.methods import Method, configure, make_method
+from lpds_ros.bench.priors import Prior
+from lpds_ros.bench.task import BenchError, Task
+from lpds_ros.bench.worlds import run_chunk
+from lpds_ros.durable import sync
+from lpds_ros.learning.checkpoint import load_checkpoint, save_checkpoint
+
+SMOOTHING = 0.01  # of the reported metrics, per update
+TRAINING_SEEDS, SEED_STRIDE = 10_000_000, 1_000_000
+
+
+@dataclass
+class State:
+    """What a run has done so far; with the learner and its replay, all that a checkpoint holds."""
+
+    steps: int = 0
+    decisions: int = 0
+    episodes: int = 0
+    wall_s: float = 0.0
+    cpu_s: float = 0.0
+    resumed: int = 0
+    curve: list[dict] = field(default_factory=list)
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is run: method as `parse_method` reads it; budget in environment steps; points on the curve beside the start's."""
+
+    task: Task
+    method: str
+    seed: int
+    budget: int
+
+    def describe(self, prior: Prior) -> dict:
+        """Everything that decides the outcome, as plain JSON."""
+        config = configure(self.method, self.task.learner)
+        return results.plain(
+            {
+                "budget": self.budget,
+                "envs": self.task.envs,
+                "reward_scale": self.task.reward_scale,
+                "final_episodes": self.task.final_episodes,
+                "prior": prior.digest,
+                "problem": self.task.problem.digest,
+                "learner": dataclasses.asdict(config) if config is not None else None,
+            }
+        )
+
+
+class Run:
+    """Runs `plan` in `folder` (its checkpoint). on_point: called with every new point of the learning curve."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        prior: Prior,
+        probe: Probe,
+        folder: Path,
+        *,
+        on_point: Callable[[dict], None] = lambda point: None,
+        on_steps: Callable[[int], None] = lambda steps: None,
+        checkpoint_s: float = 120.0,
+    ):
+        self.plan, self.task, self._prior, self._probe, self._folder = plan, plan.task, prior, probe, folder
+        self._on_point, self._on_steps, self._checkpoint_s = on_point, on_steps, checkpoint_s
+        config = configure(plan.method, plan.task.learner)
+        self.method: Method = make_method(plan.method, prior, config, plan.seed)
+        self.state = State()
+        self.final = None  # Episodes of the last evaluation
+        self._saved_s = time.monotonic()
+        self._restore()
+
+    def run(self, should_stop: Callable[[], bool] = lambda: False) -> dict | None:
+        """The result row; None when `should_stop` said yes: then a checkpoint holds what was done."""
+        started, cpu = time.monotonic() - self.state.wall_s, time.process_time() - self.state.cpu_s
+        if self.method.learner is not None and not self._learn(should_stop, started, cpu):
+            self._save(started, cpu)
+            return None
+        record = self.task.draw is not None
+        summary, self.final = point(self.task, self.method, self._probe, self.task.final_episodes, record=record)
+        self._clock(started, cpu)
+        row = self._row(summary)
+        shutil.rmtree(self._folder, ignore_errors=True)
+        return row
+
+    def _learn(self, should_stop, started: float, cpu: float) -> bool:
+        """Step the environments and make the updates owed until the budget is spent; False when stopped before."""
+        task, state, learner = self.task, self.state, self.method.learner
+        marks = [round(self.plan.budget * i / task.curve_points) for i in range(task.curve_points)]
+        # Exploration noise depends on the method's seed and on where the run stands, so that resuming repeats none of it.
+        rng = np.random.default_rng([self.plan.seed, state.decisions])
+        worlds = task.worlds(task.envs)
+        try:
+            for i in range(worlds.count):
+                self._reset(worlds, i)
+            while state.steps < self.plan.budget:
+                if len(state.curve) < len(marks) and state.steps >= marks[len(state.curve)]:
+                    self._add_point(started, cpu)
+                self._decide(worlds, rng)
+                while learner.owed and not should_stop():
+                    self._smooth(learner.update())
+                self._on_steps(state.steps)
+                if should_stop():
+                    return False
+                if time.monotonic() - self._saved_s > self._checkpoint_s:
+                    self._save(started, cpu)
+        finally:
+            worlds.close()
+        return True
+
+    def _decide(self, worlds, rng):
+        task, state = self.task, self.state
+        observed = worlds.observe()
+        noise = rng.standard_normal((worlds.count, *task.problem.noise_shape), np.float32)
+        choice = self.method.explore(observed, noise)
+        outcome = run_chunk(worlds, choice.chunk[:, : task.problem.horizons.executed])
+        reward = (task.reward_scale * outcome.reward).astype(np.float32)
+        self.method.keep(observed, choice, reward, outcome.terminated, outcome.truncated, worlds.observe())
+        state.steps += int(outcome.steps.sum())
+        state.decisions += worlds.count
+        for i in np.flatnonzero(outcome.ended):
+            self._reset(worlds, i)
+
+    def _reset(self, worlds, index: int):
+        worlds.reset(index, TRAINING_SEEDS + SEED_STRIDE * self.plan.seed + self.state.episodes)
+        self.state.episodes += 1
+
+    def _smooth(self, metrics: dict[str, float]):
+        old = self.state.metrics
+        self.state.metrics |= {k: old[k] + SMOOTHING * (v - old[k]) if k in old else v for k, v in metrics.items()}
+
+    def _add_point(self, started: float, cpu: float):
+        summary, _ = point(self.task, self.method, self._probe, self.task.curve_episodes)
+        self._clock(started, cpu)
+        state, learner = self.state, self.method.learner
+        found = {"steps": state.steps, "decisions": state.decisions, "updates": learner.updates, "wall_s": state.wall_s}
+        found |= {"alpha": learner.alpha, "metrics": dict(state.metrics)} | summary
+        state.curve.append(results.plain(found))
+        self._on_point(state.curve[-1])
+
+    def _clock(self, started: float, cpu: float):
+        self.state.wall_s, self.state.cpu_s = time.monotonic() - started, time.process_time() - cpu
+
+    def _row(self, summary: dict) -> dict:
+        plan, state, final, learner = self.plan, self.state, self.final, self.method.learner
+        last = {"steps": state.steps, "decisions": state.decisions, "updates": learner.updates if learner else 0}
+        last |= {"wall_s": state.wall_s, "alpha": learner.alpha if learner else None, "metrics": state.metrics}
+        return results.plain(
+            {
+                "schema": results.SCHEMA,
+                "suite": self.task.suite,
+                "task": self.task.name,
+                "method": plan.method,
+                "seed": plan.seed,
+                "measure": self.task.measure,
+                "reference": self.task.reference,
+                "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+                "setting": plan.describe(self._prior),
+                "prior_config": dataclasses.asdict(self._prior.config),
+                "environment_steps": state.steps,
+                "decisions": state.decisions,
+                "training_episodes": state.episodes,
+                "updates": last["updates"],
+                "wall_s": state.wall_s,
+                "cpu_s": state.cpu_s,
+                "resumed": state.resumed,
+                "final": summary,
+                "mode_names": list(self.task.modes),
+                "episodes": {
+                    "success": final.success.astype(int).tolist(),
+                    "return": final.returns.tolist(),
+                    "length": final.lengths.astype(int).tolist(),
+                    "mode": final.modes.tolist(),
+                },
+                "curve": [*state.curve, last | summary],
+            }
+            | results.provenance()
+        )
+
+    # Checkpoint
+
+    def _save(self, started: float, cpu: float):
+        """Write learner, replay and state so that at any moment either the old or the new checkpoint is whole."""
+        self._clock(started, cpu)
+        fresh, old = (self._folder.with_name(self._folder.name + end) for end in (".new", ".old"))
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(parents=True)
+        save_checkpoint(self.method.learner, fresh / "learner")
+        with (fresh / "replay.npz").open("wb") as stream:
+            np.savez(stream, **self.method.learner.replay.arrays())
+        setting = self.plan.describe(self._prior)
+        (fresh / "run.json").write_text(json.dumps({"state": dataclasses.asdict(self.state), "setting": setting}))
+        for name in ("replay.npz", "run.json"):
+            sync(fresh / name)
+        shutil.rmtree(old, ignore_errors=True)
+        if self._folder.exists():
+            self._folder.rename(old)
+        fresh.rename(self._folder)
+        shutil.rmtree(old, ignore_errors=True)
+        self._saved_s = time.monotonic()
+
+    def _restore(self):
+        folder = self._folder
+        if not folder.exists():
+            folder = folder.with_name(folder.name + ".old")
+        if self.method.learner is None or not (folder / "run.json").exists():
+            return
+        saved = json.loads((folder / "run.json").read_text())
+        differing = differences(saved["setting"], self.plan.describe(self._prior))
+        if differing:
+            raise BenchError(
+                f"{folder}: was begun with other settings ({', '.join(differing)}); remove the folder to begin anew"
+            )
+        load_checkpoint(self.method.learner, folder / "learner")
+        with np.load(folder / "replay.npz", allow_pickle=False) as arrays:
+            self.method.learner.replay.restore(arrays)
+        self.state = State(**saved["state"])
+        self.state.resumed += 1
+
+
+def differences(old: dict, new: dict, prefix: str = "") -> list[str]:
+    """"name old -> new" of every leaf that differs."""
+    found = []
+    for key in sorted(old.keys() | new.keys()):
+        a, b = old.get(key), new.get(key)
+        if isinstance(a, dict) and isinstance(b, dict):
+            found += differences(a, b, f"{prefix}{key}.")
+        elif a != b:
+            found.append(f"{prefix}{key} {_short(a)} -> {_short(b)}")
+    return found
+
+
+def _short(value) -> str:
+    return value[:12] if isinstance(value, str) else str(value)

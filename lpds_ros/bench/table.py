@@ -1,0 +1,103 @@
+"""Result rows as Markdown: one table a task, one for the aggregate, and where the numbers came from."""
+
+import numpy as np
+
+from lpds_ros.bench.results import latest
+from lpds_ros.bench.statistics import Estimate, aggregate, grouped, mean_of, raw_of, scores_of, steps_to
+
+HALFWAY = 0.5
+
+
+def markdown(rows: list[dict]) -> str:
+    """The whole text. Of runs that were repeated the newest row counts."""
+    rows = list(latest(rows).values())
+    tasks = grouped(rows)
+    parts = []
+    for (suite, task), methods in tasks.items():
+        parts += [f"### {suite} / {task}", "", task_table(methods), ""]
+    if len(tasks) > 1:
+        parts += ["### All tasks", "", aggregate_table(tasks), ""]
+    return "\n".join([*parts, origin(rows), ""])
+
+
+def task_table(methods: dict[str, list[dict]]) -> str:
+    """One row a method: score with its interval, gain over the prior, steps to half of the best gain, spread, cost."""
+    first = next(iter(methods.values()))[0]
+    measure = first["measure"]
+    scores = {method: mean_of([raw_of(row) for row in rows]) for method, rows in methods.items()}
+    prior = scores.get("prior")
+    best = max(score.value for score in scores.values())
+    threshold = prior.value + HALFWAY * (best - prior.value) if prior else None
+    modes = bool(first["mode_names"])
+    head = ["method", "seeds", "steps", f"{measure} (95 %)", "gain", "steps to half", "entropy", "energy to prior", "‖w‖", "Δ²"]
+    head += ["modes"] * modes + ["updates", "CPU s"]
+    lines = [_line(head), _line(["---", *["---:"] * (len(head) - 1)])]
+    for method, rows in methods.items():
+        score = scores[method]
+        gain = f"{score.value - prior.value:+{_digits(measure)}}" if prior and method != "prior" else "–"
+        cells = [f"`{method}`", len(rows), _span(row["environment_steps"] for row in rows), _score(score, measure), gain]
+        cells += [_threshold(rows, threshold) if method != "prior" else "–"]
+        cells += [_mean(rows, name) for name in ("entropy", "energy", "latent_norm", "delta_sq_mean")]
+        if modes:
+            cells.append(f"{_mean(rows, 'effective_modes')} of {len(first['mode_names'])}")
+        cells += [_span(row["updates"] for row in rows), f"{np.mean([row['cpu_s'] for row in rows]):.0f}"]
+        lines.append(_line(cells))
+    return "\n".join(lines)
+
+
+def aggregate_table(tasks) -> str:
+    """Interquartile mean of scaled scores over the tasks on which every method listed was run; the others are named."""
+    by_method: dict[str, dict[str, list]] = {}
+    for (suite, task), methods in tasks.items():
+        for method, rows in methods.items():
+            by_method.setdefault(method, {})[f"{suite}/{task}"] = [scores_of(row) for row in rows]
+    widest = max(len(found) for found in by_method.values())
+    full = {method: found for method, found in by_method.items() if len(found) == widest}
+    shared = set.intersection(*(set(found) for found in full.values()))
+    lines = [_line(["method", "tasks", "runs", "IQM of scaled scores (95 %)"]), _line(["---", "---:", "---:", "---:"])]
+    for method, found in full.items():
+        own = {name: found[name] for name in shared}
+        runs = sum(len(seeds) for seeds in own.values())
+        lines.append(_line([f"`{method}`", len(own), runs, _score(aggregate(own), "success")]))
+    left = sorted(set(by_method) - set(full))
+    note = f"\n\nNot run on all of these tasks, so not aggregated: {', '.join(f'`{m}`' for m in left)}." if left else ""
+    return "\n".join(lines) + f"\n\nOver {', '.join(sorted(shared))}." + note
+
+
+def origin(rows: list[dict]) -> str:
+    """Commits and versions behind the rows, each once."""
+    commits = sorted({f"{(row['commit'] or 'no commit')[:12]}{' with changes' if row['dirty'] else ''}" for row in rows})
+    versions = sorted({", ".join(f"{n} {v}" for n, v in row["versions"].items() if v) for row in rows})
+    return f"Commits: {'; '.join(commits)}. Versions: {'; '.join(versions)}. Budgets and settings: in each row."
+
+
+def _line(cells) -> str:
+    return "| " + " | ".join(map(str, cells)) + " |"
+
+
+def _digits(measure: str) -> str:
+    return ".2f" if measure == "success" else ".0f"
+
+
+def _score(e: Estimate, measure: str) -> str:
+    d = _digits(measure)
+    return f"{e.value:{d}} ({e.low:{d}} to {e.high:{d}})"
+
+
+def _span(values) -> str:
+    """One number where all are equal, else the lowest and the highest."""
+    low, high = min(found := list(values)), max(found)
+    return f"{low}" if low == high else f"{low} to {high}"
+
+
+def _mean(rows, name: str) -> str:
+    found = [row["final"][name] for row in rows if row["final"].get(name) is not None]
+    return f"{np.mean(found):.2f}" if found else "–"
+
+
+def _threshold(rows, threshold: float | None) -> str:
+    """Median of the steps until half of the best gain over the prior, and how many runs got there."""
+    if threshold is None:
+        return "–"
+    found = [steps for row in rows if (steps := steps_to(row, threshold)) is not None]
+    return f"{np.median(found):.0f} ({len(found)}/{len(rows)})" if found else f"never (0/{len(rows)})"
