@@ -13,7 +13,7 @@ from lpds_ros.prior.config import PriorConfig
 from lpds_ros.problem import Problem
 
 # A suite is a module with `tasks() -> tuple[Task, ...]`; a new one is a file and a line here.
-SUITES = {name: f"lpds_ros.bench.suites.{name}" for name in ("toy", "avoiding", "gym")}
+SUITES = {name: f"lpds_ros.bench.suites.{name}" for name in ("toy", "avoiding", "gym", "adroit", "robomimic")}
 
 
 class BenchError(ValueError):

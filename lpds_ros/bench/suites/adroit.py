@@ -1,0 +1,133 @@
+"""Door, hammer, pen and relocate of the Adroit hand (gymnasium-robotics, v1), judged by success within 200 steps.
+
+Demonstrations: episodes of MPPI on the environment's own model, few enough to leave the prior headroom; the hand trembles as
+a planner's does. Learners see the sparse reward (10 on success, −0.1 before): the dense ones pay more for lingering beside
+the goal than for reaching it, once success ends an episode, and their meaning changed within v1.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from lpds_ros.bench.collect import collect
+from lpds_ros.bench.priors import read_demonstrations, save_demonstrations
+from lpds_ros.bench.task import Task
+from lpds_ros.bench.worlds import GymWorlds
+from lpds_ros.contract import Horizons
+from lpds_ros.data.demonstration import Demonstration
+from lpds_ros.prior.config import PriorConfig
+from lpds_ros.problem import Problem
+
+LIMIT = 200
+FILE = "demos.npz"
+FIRST_SEED = 20_000  # training and evaluation draw theirs elsewhere
+
+
+@dataclass(frozen=True)
+class Setting:
+    """environment: its name in Gymnasium. episodes: demonstrations of the prior, which set its headroom."""
+
+    environment: str
+    observation_size: int
+    action_size: int
+    chunk: int
+    episodes: int
+    budget: int
+    gamma: float = 0.99
+
+
+SETTINGS = {
+    "pen": Setting("AdroitHandPen-v1", 45, 24, chunk=4, episodes=40, budget=60_000),
+    "door": Setting("AdroitHandDoor-v1", 39, 28, chunk=4, episodes=40, budget=100_000),
+    "relocate": Setting("AdroitHandRelocate-v1", 39, 30, chunk=4, episodes=40, budget=100_000),
+    "hammer": Setting("AdroitHandHammer-v1", 46, 26, chunk=4, episodes=40, budget=100_000),
+}
+
+
+def make_env(environment: str):
+    """One environment with its time limit of 200 steps and the sparse reward."""
+    import gymnasium
+    import gymnasium_robotics
+
+    gymnasium.register_envs(gymnasium_robotics)
+    return gymnasium.make(environment, reward_type="sparse")
+
+
+def succeeded(info: dict, reward: float) -> bool:
+    return bool(info["success"])
+
+
+def worlds(environment: str, count: int) -> GymWorlds:
+    return GymWorlds(partial(make_env, environment), count, succeeded)
+
+
+def read(name: str, folder: Path) -> list[Demonstration]:
+    return read_demonstrations(folder / FILE, f"lpds bench demos --suite adroit --task {name}")
+
+
+def make(
+    name: str,
+    folder: Path,
+    *,
+    jobs: int,
+    episodes: int | None = None,
+    on_progress: Callable[[str], None] = lambda text: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> bool:
+    """Record the expert's successes into `folder`; False when stopped before (the same call goes on)."""
+    make_env(SETTINGS[name].environment).close()  # a missing package is told before any process starts
+    import mujoco
+
+    from lpds_ros.bench.suites.adroit_expert import EXPERTS, record
+
+    expert = EXPERTS[name]
+    demos = collect(
+        partial(record, SETTINGS[name].environment, name),
+        folder / "episodes",
+        episodes or SETTINGS[name].episodes,
+        first_seed=FIRST_SEED,
+        # trajectories differ between versions of MuJoCo under equal actions
+        identity={"task": name, "mujoco": mujoco.__version__, "mppi": asdict(expert.mppi), "cost": expert.version},
+        jobs=jobs,
+        on_progress=lambda text: on_progress(f"{name}: {text}"),
+        should_stop=should_stop,
+    )
+    if demos is None:
+        return False
+    save_demonstrations(folder / FILE, demos)
+    lengths = [len(demo) for demo in demos]
+    on_progress(f"{name}: {len(demos)} episodes of {np.mean(lengths):.0f} steps ({min(lengths)} to {max(lengths)})")
+    return True
+
+
+def tasks() -> tuple[Task, ...]:
+    return tuple(
+        Task(
+            suite="adroit",
+            name=name,
+            problem=Problem(name, s.observation_size, s.action_size, horizons=Horizons(1, s.chunk, s.chunk)),
+            worlds=partial(worlds, s.environment),
+            demonstrations=partial(read, name),
+            make_demonstrations=partial(make, name),
+            prior=PriorConfig(kind="flow", width=256, blocks=3, updates=6000, checkpoint_every=2000, evaluate_every=2000),
+            budget=s.budget,
+            limit=LIMIT,
+            reward_scale=0.1,
+            learner={
+                "gamma": s.gamma,
+                "tau": 0.005,
+                "critic_width": 256,
+                "actor_width": 256,
+                "warmup_decisions": 1500,
+                "updates_per_decision": 1.0,
+            },
+            envs=4,
+            curve_points=8,
+            curve_episodes=20,
+            final_episodes=100,
+        )
+        for name, s in SETTINGS.items()
+    )

@@ -1,0 +1,143 @@
+"""Experts for the four Adroit tasks: what MPPI minimises in each, and how an episode is recorded.
+
+Costs are sums of distances in metres and of shares still to do, weighted by hand so that each stage outweighs the one before.
+The environments' own dense rewards serve no planner: their first term pays for distance from handle, hammer and ball.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import mujoco
+import numpy as np
+
+from lpds_ros.bench.mppi import Mppi, MppiConfig
+from lpds_ros.bench.suites.adroit import make_env
+from lpds_ros.data.demonstration import Demonstration
+
+Read = Callable[[mujoco.MjData], float]
+
+
+@dataclass(frozen=True)
+class Expert:
+    """cost: of a model, the cost of its states. lost: of a model, whether a state is beyond repair (the episode has failed).
+
+    version: to be raised with every change of cost or lost, so that episodes of two experts do not mix in one set.
+    """
+
+    cost: Callable[[mujoco.MjModel], Read]
+    mppi: MppiConfig
+    lost: Callable[[mujoco.MjModel], Callable[[mujoco.MjData], bool]] = lambda model: lambda data: False
+    version: int = 1
+
+
+def pen(model: mujoco.MjModel) -> Read:
+    """Turn the pen in the hand as the target shows: 1 − cosine between them, and the distance from the palm."""
+    body, palm = model.body("Object").id, model.site("eps_ball").id
+    top, bottom, goal_top, goal_bottom = _sites(model, "object_top", "object_bottom", "target_top", "target_bottom")
+
+    def cost(data):
+        sites = data.site_xpos
+        along, goal = sites[top] - sites[bottom], sites[goal_top] - sites[goal_bottom]
+        cosine = float(along @ goal) / math.sqrt(float(along @ along) * float(goal @ goal))
+        away = math.dist(data.xpos[body], sites[palm])
+        return 2.0 * (1.0 - cosine) + 10.0 * away + 5.0 * (away > 0.12)
+
+    return cost
+
+
+def pen_lost(model: mujoco.MjModel) -> Callable[[mujoco.MjData], bool]:
+    """The pen has fallen off the hand."""
+    body = model.body("Object").id
+    return lambda data: bool(data.xpos[body, 2] < 0.1)
+
+
+def door(model: mujoco.MjModel) -> Read:
+    """Palm to the handle, handle down, door open."""
+    palm, handle = _sites(model, "S_grasp", "S_handle")
+    hinge, latch = (int(model.joint(name).qposadr[0]) for name in ("door_hinge", "latch"))
+
+    def cost(data):
+        reach = math.dist(data.site_xpos[palm], data.site_xpos[handle])
+        return 2.0 * reach + (1.0 - data.qpos[latch] / 1.8) + 3.0 * (1.0 - data.qpos[hinge] / 1.57)
+
+    return cost
+
+
+def hammer(model: mujoco.MjModel) -> Read:
+    """Palm to the hammer, hammer off the table, its head to the nail, the nail in."""
+    body = model.body("Object").id
+    palm, head, nail, goal = _sites(model, "S_grasp", "tool", "S_target", "nail_goal")
+
+    def cost(data):
+        sites, held = data.site_xpos, data.xpos[body]
+        lying = min(held[2], sites[head][2]) < 0.04
+        strike = 3.0 * math.dist(sites[head], sites[nail]) + 20.0 * math.dist(sites[nail], sites[goal])
+        return 2.0 * math.dist(sites[palm], held) + lying + strike
+
+    return cost
+
+
+def relocate(model: mujoco.MjModel) -> Read:
+    """Palm to the ball, ball off the table, ball to the target."""
+    body = model.body("Object").id
+    palm, target = _sites(model, "S_grasp", "target")
+
+    def cost(data):
+        ball = data.xpos[body]
+        lift = min(max(ball[2] - 0.035, 0.0), 0.1)
+        return 2.0 * math.dist(data.site_xpos[palm], ball) + 3.0 * math.dist(ball, data.site_xpos[target]) - 3.0 * lift
+
+    return cost
+
+
+SETTINGS = MppiConfig(samples=40, horizon=20, noise=0.3, smoothness=0.8, temperature=0.1)
+EXPERTS = {
+    # the first steps decide whether the pen is caught
+    "pen": Expert(pen, replace(SETTINGS, samples=48, horizon=24, noise=0.4, warm_plans=4), pen_lost),
+    "door": Expert(door, SETTINGS),
+    "relocate": Expert(relocate, SETTINGS),
+    "hammer": Expert(hammer, SETTINGS),
+}
+
+
+def record(
+    environment: str, name: str, seed: int, should_stop: Callable[[], bool] = lambda: False
+) -> Demonstration | None:
+    """One episode of the expert, until success, its loss or the time limit; None when stopped before.
+
+    Equal seeds give equal episodes on one version of MuJoCo.
+    """
+    env, expert = make_env(environment), EXPERTS[name]
+    inner = env.unwrapped
+    observation, _ = env.reset(seed=seed)
+    planner = Mppi(
+        inner.model,
+        expert.cost(inner.model),
+        expert.mppi,
+        steps_per_action=inner.frame_skip,
+        middle=inner.act_mean,
+        half=inner.act_rng,
+        seed=seed,
+    )
+    lost, success, over, observations, actions, rewards = expert.lost(inner.model), False, False, [], [], []
+    try:
+        while not over:
+            if should_stop():
+                return None
+            action = planner.act(inner.data).astype(np.float32)
+            observations.append(observation)
+            actions.append(action)
+            observation, reward, _, truncated, info = env.step(action)
+            rewards.append(reward)
+            success = bool(info["success"])
+            over = success or truncated or lost(inner.data)
+    finally:
+        env.close()
+    return Demonstration(
+        np.array(observations), np.array(actions), np.array(rewards), success, seed, "mppi", final_observation=observation
+    )
+
+
+def _sites(model: mujoco.MjModel, *names: str) -> list[int]:
+    return [model.site(name).id for name in names]

@@ -1,0 +1,122 @@
+"""RoboMimic's Lift, Can, Square and Transport on robosuite 1.5.2: low-dimensional observations, reward 1 on success.
+
+Demonstrations: scripted experts with a person's spread, few enough to leave the prior headroom. Robosuite is an optional
+extra; the line that installs it is in the error that its absence raises.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from lpds_ros.bench.collect import collect
+from lpds_ros.bench.priors import read_demonstrations, save_demonstrations
+from lpds_ros.bench.robosuite_collect import record
+from lpds_ros.bench.robosuite_experts import EXPERTS
+from lpds_ros.bench.robosuite_worlds import SCENES, Pool, RobosuiteWorlds, import_robosuite
+from lpds_ros.bench.task import Task
+from lpds_ros.contract import Horizons
+from lpds_ros.data.demonstration import Demonstration
+from lpds_ros.prior.config import PriorConfig
+from lpds_ros.problem import Problem
+
+FILE = "demos.npz"
+FIRST_SEED = 20_000  # training and evaluation draw theirs elsewhere
+
+
+@dataclass(frozen=True)
+class Setting:
+    """episodes: demonstrations of a prior with headroom, found by trying. updates: of the prior. noise_levels: trained, of
+    which 8 are run. T_a, levels and γ are those of DSRL's public recipes.
+    """
+
+    episodes: int
+    budget: int
+    updates: int = 3000
+    executed: int = 4
+    noise_levels: int = 20
+    gamma: float = 0.99
+
+
+SETTINGS = {
+    "Lift": Setting(4, 40_000, updates=2000),
+    "Can": Setting(10, 120_000),
+    "Square": Setting(90, 160_000, noise_levels=100, gamma=0.999),
+    "Transport": Setting(60, 240_000, executed=8, noise_levels=100),
+}
+
+
+def read(name: str, folder: Path) -> list[Demonstration]:
+    return read_demonstrations(folder / FILE, f"lpds bench demos --suite robomimic --task {name}")
+
+
+def make(
+    name: str,
+    folder: Path,
+    *,
+    jobs: int,
+    episodes: int | None = None,
+    on_progress: Callable[[str], None] = lambda text: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> bool:
+    """Record the expert's successes into `folder`; False when stopped before (the same call goes on)."""
+    robosuite, traits = import_robosuite(), EXPERTS[name].traits
+    demos = collect(
+        partial(record, name, traits),
+        folder / "episodes",
+        episodes or SETTINGS[name].episodes,
+        first_seed=FIRST_SEED,
+        identity={"task": name, "robosuite": robosuite.__version__, "traits": asdict(traits)},
+        jobs=jobs,
+        on_progress=lambda text: on_progress(f"{name}: {text}"),
+        should_stop=should_stop,
+    )
+    if demos is None:
+        return False
+    save_demonstrations(folder / FILE, demos)
+    lengths = [len(demo) for demo in demos]
+    on_progress(f"{name}: {len(demos)} episodes of {np.mean(lengths):.0f} steps ({min(lengths)} to {max(lengths)})")
+    return True
+
+
+def make_task(name: str) -> Task:
+    scene, setting = SCENES[name], SETTINGS[name]
+    horizons = Horizons(1, setting.executed, setting.executed)
+    return Task(
+        suite="robomimic",
+        name=name,
+        problem=Problem(name, scene.observation_size, scene.action_size, horizons=horizons),
+        worlds=partial(RobosuiteWorlds, Pool(scene)),
+        demonstrations=partial(read, name),
+        make_demonstrations=partial(make, name),
+        prior=PriorConfig(
+            kind="diffusion",
+            width=256,
+            blocks=3,
+            steps=8,
+            train_steps=setting.noise_levels,
+            updates=setting.updates,
+            checkpoint_every=1000,
+            evaluate_every=1000,
+        ),
+        budget=setting.budget,
+        limit=scene.limit,
+        learner={
+            "gamma": setting.gamma,
+            "tau": 0.005,
+            "critic_width": 256,
+            "actor_width": 256,
+            "warmup_decisions": 1500,
+            "updates_per_decision": 1.0,
+        },
+        envs=4,
+        curve_points=8,
+        curve_episodes=20,
+        final_episodes=100,
+    )
+
+
+def tasks() -> tuple[Task, ...]:
+    return tuple(make_task(name) for name in SETTINGS)
