@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lpds_ros.learning.config import updates_owed
 from lpds_ros.learning.networks import EnsembleMLP
 from lpds_ros.learning.replay import Replay, Transitions
 from lpds_ros.problem import Problem
@@ -150,10 +151,7 @@ class DsrlLearner:
     @property
     def owed(self) -> int:
         """Updates still owed for the decisions received."""
-        if not self.warm:
-            return 0
-        due = self.config.updates_per_decision * (self.replay.total - self.config.warmup_decisions)
-        return max(0, self.config.critic_warmup_updates + int(due) - self.updates)
+        return updates_owed(self.config, self.replay.total, self.updates)
 
     @torch.no_grad()
     def choose(self, state: np.ndarray, draw: np.ndarray) -> np.ndarray:

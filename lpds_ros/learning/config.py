@@ -101,6 +101,17 @@ class LearnerConfig:
         return delta_sq_sum / dimensions if self.delta_reduction == "mean" else delta_sq_sum
 
 
+def updates_owed(config, decisions: int, updates: int) -> int:
+    """Updates still owed after `updates` of them, once `decisions` were received; 0 before the warm-up's are there.
+
+    config: anything with warmup_decisions, critic_warmup_updates and updates_per_decision.
+    """
+    if decisions < max(1, config.warmup_decisions):
+        return 0
+    due = config.updates_per_decision * (decisions - config.warmup_decisions)
+    return max(0, config.critic_warmup_updates + int(due) - updates)
+
+
 def load_learner_config(path: str | Path | None) -> LearnerConfig:
     """Defaults, or the YAML file's values over them. Raises ConfigError naming file, line and nearest key."""
     return build(LearnerConfig, read_yaml(path), path) if path else LearnerConfig()

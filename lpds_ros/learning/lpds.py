@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from lpds_ros.contract import Contract
-from lpds_ros.learning.config import LearnerConfig
+from lpds_ros.learning.config import LearnerConfig, updates_owed
 from lpds_ros.learning.networks import EnsembleMLP, PerturbationActor
 from lpds_ros.learning.replay import Batch, Replay, Transitions, join
 from lpds_ros.problem import Problem
@@ -101,10 +101,7 @@ class Learner:
     @property
     def owed(self) -> int:
         """Updates still owed for the decisions received."""
-        if not self.warm:
-            return 0
-        due = self.config.updates_per_decision * (self.replay.total - self.config.warmup_decisions)
-        return max(0, self.config.critic_warmup_updates + int(due) - self.updates)
+        return updates_owed(self.config, self.replay.total, self.updates)
 
     def _batch(self) -> Batch:
         c, share = self.config, self.config.demo_share
