@@ -20,7 +20,7 @@ INSTALL = (
 )
 RATE_HZ = 20
 PROPRIOCEPTION = ("eef_pos", "eef_quat", "gripper_qpos")  # 3, 4 and 2 numbers an arm
-MOST = 16  # worlds side by side: each holds a model of some 50 MB
+MOST = 8  # worlds side by side: each holds a model of some 150 MB
 
 
 @dataclass(frozen=True)
