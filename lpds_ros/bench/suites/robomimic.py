@@ -44,7 +44,7 @@ SETTINGS = {
     "Lift": Setting(4, 40_000, updates=2000),
     "Can": Setting(10, 120_000),
     "Square": Setting(40, 160_000, updates=6000, noise_levels=100, gamma=0.999),
-    "Transport": Setting(60, 240_000, executed=8, noise_levels=100),
+    "Transport": Setting(60, 240_000, updates=4000, executed=8, noise_levels=100),
 }
 
 
