@@ -9,9 +9,11 @@ gets ten steps for twenty of Q^A. An update of ours is one step of Q^A, of Q^W, 
 
 import argparse
 import copy
+import dataclasses
 import json
 import statistics
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from lpds_ros.bench.dsrl import DsrlConfig, DsrlLearner
+from lpds_ros.bench.priors import decode, halved
 from lpds_ros.bench.results import provenance
 from lpds_ros.contract import Horizons
 from lpds_ros.learning.config import LearnerConfig
@@ -129,19 +132,14 @@ def make_decoder(problem: Problem):
     ones, zeros = np.ones(problem.state_size, np.float32), np.zeros(problem.state_size, np.float32)
     bounds = np.zeros(d, np.float32), np.ones(d, np.float32), -np.ones(d, np.float32), np.ones(d, np.float32)
     decoder = Decoder(make_network(problem, config), Normaliser(zeros, ones, *bounds), config, problem.noise_shape)
-    decoder.eval().requires_grad_(False)
-
-    def decode(state, noise):
-        with torch.no_grad():
-            return decoder(torch.from_numpy(state), torch.from_numpy(noise)).numpy()
-
-    return decode
+    return decoder.eval().requires_grad_(False)
 
 
 def make_learners(size: str, width: int, layers: int, batch: int) -> dict:
     """Name → learner with a filled replay."""
     problem = Problem(size, *SIZES[size], horizons=Horizons(1, 4, 4))
-    rng, decode = np.random.default_rng(0), make_decoder(problem)
+    rng, decoder = np.random.default_rng(0), make_decoder(problem)
+    full, half = partial(decode, decoder), partial(decode, halved(decoder))
     draw = lambda *shape: rng.standard_normal(shape).astype(np.float32)  # noqa: E731
     no = np.zeros(STORED, bool)
     actions = np.tanh(draw(STORED, 4 * problem.action_size))
@@ -149,18 +147,19 @@ def make_learners(size: str, width: int, layers: int, batch: int) -> dict:
     state = dict(state_shift=np.zeros(SIZES[size][0], np.float32), state_scale=np.ones(SIZES[size][0], np.float32))
     named = dict(prior_digest="0" * 64, seed=0, **state)
     networks = dict(critics=2, critic_width=width, critic_layers=layers, actor_width=width, actor_layers=layers)
-    # As many rows in every product as the other learner has: one noise for each state.
+    # As many rows in every gradient as the other learner has: one noise for each state.
     equal = LearnerConfig(
         **networks, batch_size=batch, distill_states=batch, distill_noises=1, distill_contrast=0.0, actor_noises=1,
-        distill_base_fraction=1.0, critic_warmup_updates=0,
+        distill_base_fraction=1.0, distill_fresh=64, critic_warmup_updates=0,
     )  # fmt: skip
     own = LearnerConfig(**networks, critic_warmup_updates=0)
-    found = {
-        "sb3 dsrl-na": Sb3Dsrl(problem, decode, width=width, layers=layers, batch=batch, data=data),
-        "dsrl-na": DsrlLearner(problem, decode, config=DsrlConfig(**networks, batch_size=batch), **named),
-        "lpds": Learner(problem, decode, config=equal, **named),
-        "lpds, its own rows": Learner(problem, decode, config=own, **named),
-    }
+    found = {"sb3 dsrl-na": Sb3Dsrl(problem, full, width=width, layers=layers, batch=batch, data=data)}
+    for precision, decoding, mark in (("float32", full, ""), ("bfloat16", half, ", bfloat16")):
+        dsrl = DsrlConfig(**networks, batch_size=batch, precision=precision)
+        found["dsrl-na" + mark] = DsrlLearner(problem, decoding, config=dsrl, **named)
+        for name, config in (("lpds", equal), ("lpds, its own rows", own)):
+            config = dataclasses.replace(config, precision=precision)
+            found[name + mark] = Learner(problem, decoding, config=config, **named)
     for name, learner in found.items():
         if not name.startswith("sb3"):
             learner.extend(data)
@@ -203,7 +202,7 @@ def main():
             ratios = [a / b for a, b in zip(found, base)]  # round by round: both met the same machine
             middle = statistics.median(ratios)
             spread = f"{middle:.2f} x ({min(ratios):.2f} to {max(ratios):.2f})"
-            print(f"  {name:<20} {statistics.median(found):7.1f} updates/s   {spread}")
+            print(f"  {name:<30} {statistics.median(found):7.1f} updates/s   {spread}")
         result[f"width {width}"] = rates
     if args.json:
         args.json.write_text(json.dumps(result, indent=1) + "\n")

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lpds_ros.learning.config import updates_owed
-from lpds_ros.learning.networks import EnsembleMLP
+from lpds_ros.learning.networks import EnsembleMLP, relu_layers
 from lpds_ros.learning.replay import Replay, Transitions
 from lpds_ros.problem import Problem
 
@@ -56,6 +56,7 @@ class DsrlConfig:
     critic_warmup_updates: int = 0
     timeout_terminates: bool = False  # true: as the public code does
     replay_capacity: int = 200_000
+    precision: Literal["float32", "bfloat16"] = "float32"
 
     def __post_init__(self):
         if not (0.0 < self.distill_share <= 1.0 and self.action_magnitude > 0 and self.alpha_init > 0):
@@ -67,17 +68,16 @@ class DsrlConfig:
 class NoisePolicy(nn.Module):
     """Squashed Gaussian over u = w / magnitude in (−1, 1)."""
 
-    def __init__(self, state_size: int, noise_size: int, width: int, layers: int):
+    def __init__(self, state_size: int, noise_size: int, width: int, layers: int, half: bool = False):
         super().__init__()
+        self.half = half
         sizes = [state_size] + [width] * layers
         self.hidden = nn.ModuleList(nn.Linear(i, o) for i, o in zip(sizes, sizes[1:]))
         self.head = nn.Linear(width, 2 * noise_size)
 
     def forward(self, state: Tensor, draw: Tensor) -> tuple[Tensor, Tensor]:
         """state: normalised [B, ds]; draw: standard normal [B, n] → (u [B, n], log π(u | s) [B])."""
-        for layer in self.hidden:
-            state = F.relu(layer(state))
-        mean, log_std = self.head(state).chunk(2, -1)
+        mean, log_std = self.head(relu_layers(self.hidden, state, self.half)).chunk(2, -1)
         log_std = log_std.clamp(*LOG_STD)
         before = mean + log_std.exp() * draw
         log_prob = -0.5 * draw.square() - log_std - 0.5 * math.log(2 * math.pi)
@@ -122,16 +122,16 @@ class DsrlLearner:
         self.rng = np.random.default_rng(seed)
         c, executed = config, problem.horizons.executed * problem.action_size
         action = executed if self.aliased else self.noise_size
+        half, critic = c.precision == "bfloat16", (c.critic_width, c.critic_layers)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.critic = EnsembleMLP(c.critics, problem.state_size + action, c.critic_width, c.critic_layers)
-            noise_inputs = problem.state_size + self.noise_size
-            self.noise_critic = EnsembleMLP(c.critics, noise_inputs, c.critic_width, c.critic_layers)
-            self.actor = NoisePolicy(problem.state_size, self.noise_size, c.actor_width, c.actor_layers)
+            self.critic = EnsembleMLP(c.critics, problem.state_size + action, *critic, half)
+            self.noise_critic = EnsembleMLP(c.critics, problem.state_size + self.noise_size, *critic, half)
+            self.actor = NoisePolicy(problem.state_size, self.noise_size, c.actor_width, c.actor_layers, half)
         self.target_critic = copy.deepcopy(self.critic).requires_grad_(False)
         self.temperature = Temperature(c.alpha_init)
         self.optimizers = {
-            name: torch.optim.Adam(getattr(self, name).parameters(), lr=c.learning_rate)
+            name: torch.optim.Adam(getattr(self, name).parameters(), lr=c.learning_rate, fused=True)
             for name in ("critic", "noise_critic", "actor", "temperature")
         }
         self.replay = Replay(

@@ -125,6 +125,8 @@ class Dsrl:
         self.learner.extend(Transitions(state, action, reward, terminated, truncated, next_state))
 
 
+# Of every learning method here. A machine without bfloat16 products asks for `lpds:precision=float32`.
+SHARED = {"precision": "bfloat16"}
 CONFIGS = {"lpds": LearnerConfig, "residual": LearnerConfig, "dsrl": DsrlConfig}
 
 
@@ -156,7 +158,7 @@ def configure(text: str, shared: dict):
     for key in given:
         if key not in fields:
             raise BenchError(f"method '{text}': no hyperparameter '{key}'{nearest(key, fields)}")
-    values = {key: value for key, value in shared.items() if key in fields} | own
+    values = {key: value for key, value in (SHARED | shared).items() if key in fields} | own
     values |= {key: _typed(text, key, value, getattr(cls(), key)) for key, value in given.items()}
     try:
         return cls(**values)
@@ -183,14 +185,14 @@ def make_method(text: str, prior: Prior, config, seed: int) -> Method:
     arguments = dict(
         prior_digest=prior.digest, state_shift=prior.state_shift, state_scale=prior.state_scale, config=config, seed=seed
     )
-    problem = prior.task.problem
+    problem, decode = prior.task.problem, prior.decode_half if config.precision == "bfloat16" else prior.decode
     if kind == "dsrl":
-        return Dsrl(prior, DsrlLearner(problem, prior.decode, **arguments))
+        return Dsrl(prior, DsrlLearner(problem, decode, **arguments))
     if kind == "residual":
         bounds = np.stack([prior.action_low, prior.action_high])
-        learner = ActionResidualLearner(problem, prior.decode, bounds=bounds, **arguments)
+        learner = ActionResidualLearner(problem, decode, bounds=bounds, **arguments)
     else:
-        learner = Learner(problem, prior.decode, **arguments)
+        learner = Learner(problem, decode, **arguments)
     if config.demo_share > 0:
         learner.add_demonstrations(transitions_of(prior.demonstrations, prior.task))
     return Steered(prior, learner, residual=kind == "residual")

@@ -1,10 +1,12 @@
 """The frozen prior of a task: trained once by the project's own training, kept on disk, decoded in torch."""
 
+import copy
 import dataclasses
 import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,12 +25,14 @@ from lpds_ros.prior.train import make_decoder, train
 class Prior:
     """Φ with what learners need to know about it. action_low, action_high: float32 [d_a], bounds of every decoded row.
 
-    decode: (state float32 [B, d_o], noise float32 [B, T_p, d_a]) → chunk float32 [B, T_p, d_a].
+    decode: (state float32 [B, d_o], noise float32 [B, T_p, d_a]) → chunk float32 [B, T_p, d_a]. decode_half: the same with
+    the network's blocks in bfloat16, for learners that train in it; what is executed comes from `decode`.
     """
 
     task: Task
     digest: str
     decode: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    decode_half: Callable[[np.ndarray, np.ndarray], np.ndarray]
     state_shift: np.ndarray
     state_scale: np.ndarray
     action_low: np.ndarray
@@ -65,21 +69,30 @@ def load_prior(
         if checkpoint is None:
             raise KeyboardInterrupt
     decoder = make_decoder(checkpoint)
-
-    def decode(state: np.ndarray, noise: np.ndarray) -> np.ndarray:
-        with torch.no_grad():
-            return decoder(torch.from_numpy(state), torch.from_numpy(noise)).numpy()
-
     return Prior(
         task=task,
         digest=digest_of(decoder),
-        decode=decode,
+        decode=partial(decode, decoder),
+        decode_half=partial(decode, halved(decoder)),
         config=config,
         demonstrations=tuple(demonstrations),
         **{
             name: getattr(decoder, name).numpy() for name in ("state_shift", "state_scale", "action_low", "action_high")
         },
     )
+
+
+def decode(decoder: torch.nn.Module, state: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    """Φ(state, noise) of a torch decoder, numpy in and out."""
+    with torch.no_grad():
+        return decoder(torch.from_numpy(state), torch.from_numpy(noise)).numpy()
+
+
+def halved(decoder: torch.nn.Module) -> torch.nn.Module:
+    """A copy whose denoiser's blocks hold bfloat16 weights; the residual stream and the sampler stay float32."""
+    half = copy.deepcopy(decoder)
+    half.network.blocks.bfloat16()
+    return half
 
 
 def _trained(folder: Path, config: PriorConfig) -> Checkpoint | None:

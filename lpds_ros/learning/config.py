@@ -30,8 +30,10 @@ class LearnerConfig:
     gamma: float = 0.9  # (choice) per decision, one executed chunk of 0.4 s here; short tasks that must be quick
     tau: float = 0.01  # target network step
     distill_base_fraction: float = 0.5  # (choice) share of Q^W's noises that are base noise; 1.0 is the paper's
-    distill_states: int = 128  # (choice) states of each minibatch that Q^W is fitted on
+    distill_states: int = 128  # (choice) states that a step of Q^W is fitted on, drawn from those decoded lately
     distill_noises: int = 4  # (choice) noises decoded at each of them
+    distill_fresh: int = 16  # (choice) states decoded anew for each step: Φ is frozen, what was decoded stays true
+    distill_pool: int = 2048  # (choice) states kept decoded, the oldest replaced first
     distill_contrast: float = 10.0  # (choice) weight of the differences between the noises of one state; 0: plain regression
     distill_learning_rate: float = 1e-3  # (choice) of Q^W: its data are decoded afresh, it cannot overfit them
     actor_target: Literal["min", "mean"] = "min"  # (choice) how the actor reads the Q^W ensemble
@@ -48,6 +50,7 @@ class LearnerConfig:
     # Optimisation
     learning_rate: float = 3e-4
     batch_size: int = 128
+    precision: Literal["float32", "bfloat16"] = "float32"  # (choice) of products between hidden layers; weights are float32
     updates_per_decision: float = 1.0  # (choice) more fits the critics to their noise: fresh decisions teach more
     warmup_decisions: int = 300  # decisions of the prior before the first update
     critic_warmup_updates: int = 1000  # (choice) of the critics alone, on the prior's decisions, before the actor moves
@@ -70,12 +73,15 @@ class LearnerConfig:
             "push_every",
             "distill_states",
             "distill_noises",
+            "distill_fresh",
             "distill_learning_rate",
             "actor_noises",
             "actor_learning_rate",
         ):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        if self.distill_pool < self.distill_fresh:
+            raise ValueError(f"distill_pool must be at least distill_fresh, got {self.distill_pool}")
         for name in ("gamma", "distill_base_fraction", "demo_share", "actor_ema", "tau"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ValueError(f"{name} must lie in [0, 1], got {getattr(self, name)}")

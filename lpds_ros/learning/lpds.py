@@ -14,6 +14,7 @@ from torch import Tensor
 from lpds_ros.contract import Contract
 from lpds_ros.learning.config import LearnerConfig, updates_owed
 from lpds_ros.learning.networks import EnsembleMLP, PerturbationActor
+from lpds_ros.learning.pool import LatentPool
 from lpds_ros.learning.replay import Batch, Replay, Transitions, join
 from lpds_ros.problem import Problem
 from lpds_ros.records import Decision
@@ -27,7 +28,7 @@ class Learner:
     that is deployed. state_shift, state_scale: float32 [T_o·d_o], the prior's normalisation of the observation.
     """
 
-    NETWORKS = ("critic", "target_critic", "noise_critic", "actor", "published_actor")  # what a checkpoint holds
+    NETWORKS = ("critic", "target_critic", "noise_critic", "actor", "published_actor", "pool")  # what a checkpoint holds
 
     def __init__(
         self,
@@ -58,14 +59,16 @@ class Learner:
     def _build(self):
         c, state = self.config, self.contract.state_size
         action = self.contract.horizons.executed * self.contract.action_size
-        self.critic = EnsembleMLP(c.critics, state + action, c.critic_width, c.critic_layers)
+        half, critic = c.precision == "bfloat16", (c.critic_width, c.critic_layers)
+        self.critic = EnsembleMLP(c.critics, state + action, *critic, half)
         self.target_critic = copy.deepcopy(self.critic).requires_grad_(False)
-        self.noise_critic = EnsembleMLP(c.critics, state + self._dimensions, c.critic_width, c.critic_layers)
+        self.noise_critic = EnsembleMLP(c.critics, state + self._dimensions, *critic, half)
         radius = c.radius(self._dimensions)
-        self.actor = PerturbationActor(state, self._dimensions, c.actor_width, c.actor_layers, c.context, radius)
+        self.actor = PerturbationActor(state, self._dimensions, c.actor_width, c.actor_layers, c.context, radius, half)
+        self.pool = LatentPool(c.distill_pool, c.distill_noises, (state, self._dimensions, action))
         self.published_actor = copy.deepcopy(self.actor).requires_grad_(False)
         self.optimizers = {
-            name: torch.optim.Adam(getattr(self, name).parameters(), lr=rate)
+            name: torch.optim.Adam(getattr(self, name).parameters(), lr=rate, fused=True)
             for name, rate in (
                 ("critic", c.learning_rate),
                 ("noise_critic", c.distill_learning_rate),
@@ -124,10 +127,11 @@ class Learner:
             next_noise = self._normal(rows)
             next_latent = next_noise + self.actor(next_state, next_noise)
             raw_state, latent = self._distillation_set(batch.state)
-            # One batched decode serves the TD target and the distillation: it is most of an update's time.
+            # One batched decode serves the TD target and the distillation.
             chunks = self._act(torch.cat([batch.next_state, raw_state]), torch.cat([next_latent, latent]))
+            self.pool.add(self._normalise(raw_state), latent, chunks[rows:])
         metrics = self._update_critic(state, batch, next_state, chunks[:rows])
-        metrics |= self._update_noise_critic(self._normalise(raw_state), latent, chunks[rows:])
+        metrics |= self._update_noise_critic(*self.pool.sample(self.config.distill_states, self.rng))
         metrics |= self._update_actor(state, learn=self.updates >= self.config.critic_warmup_updates)
         self._track()
         self.updates += 1
@@ -145,9 +149,11 @@ class Learner:
         return {"critic/loss": loss.item(), "critic/q_mean": values.mean().item()}
 
     def _distillation_set(self, state: Tensor) -> tuple[Tensor, Tensor]:
-        """States [S·M, T_o·d_o] (raw, each M times in a row) and latents: base noise first, then the actor's own ε + Δ."""
+        """What to decode anew: states [S·M, T_o·d_o] (raw, each M times in a row) and latents, base noise first, then the
+        actor's own ε + Δ.
+        """
         noises = self.config.distill_noises
-        state = state[: self.config.distill_states].repeat_interleave(noises, 0)
+        state = state[: self.config.distill_fresh].repeat_interleave(noises, 0)
         noise = self._normal(len(state))
         steered = torch.arange(len(state))[:, None] % noises >= round(self.config.distill_base_fraction * noises)
         return state, torch.where(steered, noise + self.actor(self._normalise(state), noise), noise)

@@ -50,4 +50,5 @@ class ResidualBlock(nn.Module):
         nn.init.zeros_(self.outer.bias)
 
     def forward(self, hidden):
-        return hidden + self.outer(nn.functional.silu(self.inner(nn.functional.silu(hidden))))
+        inside = nn.functional.silu(hidden).to(self.inner.weight.dtype)  # blocks may be held in bfloat16
+        return hidden + self.outer(nn.functional.silu(self.inner(inside)))

@@ -1,0 +1,32 @@
+"""Decoded latents kept for a while: decoding is most of what the distillation of Q^A into Q^W costs."""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+
+class LatentPool(nn.Module):
+    """Ring of what was decoded lately, (s, w, Φ(s, w)), M latents to a state. Φ is frozen: the triples stay true.
+
+    sizes: numbers of one state, of one latent and of one executed chunk. A module, so that a checkpoint holds its buffers.
+    """
+
+    def __init__(self, capacity: int, latents: int, sizes: tuple[int, int, int]):
+        super().__init__()
+        for name, size in zip(("state", "latent", "action"), sizes):
+            self.register_buffer(name, torch.zeros(capacity, latents, size))
+        self.register_buffer("total", torch.zeros((), dtype=torch.int64))
+
+    def add(self, state: Tensor, latent: Tensor, action: Tensor):
+        """Store S states with M latents and chunks each: [S·M, …], a state's rows one after another."""
+        capacity, latents, _ = self.state.shape
+        groups = len(state) // latents
+        at = (self.total + torch.arange(groups)) % capacity
+        for column, rows in ((self.state, state), (self.latent, latent), (self.action, action)):
+            column[at] = rows.unflatten(0, (groups, latents))
+        self.total += groups
+
+    def sample(self, states: int, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Draw `states` states uniformly with replacement: their states, latents and chunks, [states·M, …] each."""
+        at = torch.from_numpy(rng.integers(0, min(self.total.item(), len(self.state)), states))
+        return tuple(column[at].flatten(0, 1) for column in (self.state, self.latent, self.action))
