@@ -12,7 +12,7 @@ import numpy as np
 from lpds_ros.bench.dsrl import DsrlConfig, DsrlLearner
 from lpds_ros.bench.priors import Prior, transitions_of
 from lpds_ros.bench.residual import ActionResidualLearner
-from lpds_ros.bench.task import BenchError
+from lpds_ros.bench.task import BenchError, Task
 from lpds_ros.config import nearest
 from lpds_ros.learning.config import LearnerConfig
 from lpds_ros.learning.lpds import Learner
@@ -142,10 +142,11 @@ def parse_method(text: str) -> tuple[str, dict[str, str]]:
     return name, {key: value for key, _, value in pairs}
 
 
-def configure(text: str, shared: dict):
-    """The configuration of a method: `shared` values of the task, then the method's own, then those in its name.
+def configure(text: str, task: Task):
+    """The configuration of a method: the values shared by all on the task, then the method's own, then those in its name.
 
-    None for the prior. Raises BenchError for an unknown field or an ill-typed value.
+    None for the prior. DSRL's temperature is in the unit of the rewards, and scaled with them. Raises BenchError for an
+    unknown field or an ill-typed value.
     """
     name, given = parse_method(text)
     kind, _, own = METHODS[name]
@@ -158,7 +159,9 @@ def configure(text: str, shared: dict):
     for key in given:
         if key not in fields:
             raise BenchError(f"method '{text}': no hyperparameter '{key}'{nearest(key, fields)}")
-    values = {key: value for key, value in (SHARED | shared).items() if key in fields} | own
+    values = {key: value for key, value in (SHARED | task.learner).items() if key in fields} | own
+    if kind == "dsrl":
+        values["alpha_init"] = task.reward_scale * values.get("alpha_init", cls().alpha_init)
     values |= {key: _typed(text, key, value, getattr(cls(), key)) for key, value in given.items()}
     try:
         return cls(**values)

@@ -52,7 +52,7 @@ class Plan:
 
     def describe(self, prior: Prior) -> dict:
         """Everything that decides the outcome, as plain JSON."""
-        config = configure(self.method, self.task.learner)
+        config = configure(self.method, self.task)
         return results.plain(
             {
                 "budget": self.budget,
@@ -82,7 +82,7 @@ class Run:
     ):
         self.plan, self.task, self._prior, self._probe, self._folder = plan, plan.task, prior, probe, folder
         self._on_point, self._on_steps, self._checkpoint_s = on_point, on_steps, checkpoint_s
-        config = configure(plan.method, plan.task.learner)
+        config = configure(plan.method, plan.task)
         self.method: Method = make_method(plan.method, prior, config, plan.seed)
         self.state = State()
         self.final = None  # Episodes of the last evaluation

@@ -55,7 +55,7 @@ def run(args) -> int:
             task = dataclasses.replace(task, final_episodes=args.episodes or task.final_episodes)
             methods = args.method or task.methods or DEFAULT_METHODS
             for method in methods:
-                configure(method, task.learner)  # a misspelt one is told before hours of others
+                configure(method, task)  # a misspelt one is told before hours of others
             prior_config = task.prior
             if args.prior_kind:
                 prior_config = dataclasses.replace(task.prior, kind=args.prior_kind)

@@ -96,7 +96,7 @@ def test_a_checkpoint_of_other_settings_is_refused(prior, probe, tmp_path):
 
 
 def test_the_harness_runs_the_nodes_own_learner(prior):
-    config = configure("lpds:delta=0.25", prior.task.learner)
+    config = configure("lpds:delta=0.25", prior.task)
     method = make_method("lpds:delta=0.25", prior, config, 0)
     assert type(method.learner) is Learner and method.learner.config.delta == 0.25
     state, noise = np.zeros((3, 2), np.float32), np.random.default_rng(0).standard_normal((3, 4, 2)).astype(np.float32)
@@ -115,9 +115,9 @@ def test_the_harness_runs_the_nodes_own_learner(prior):
         ("prior:delta=1", "no hyperparameters"),
     ],
 )
-def test_a_misspelt_method_is_told(method, text):
+def test_a_misspelt_method_is_told(method, text, prior):
     with pytest.raises(BenchError, match=text):
-        configure(method, {})
+        configure(method, prior.task)
 
 
 def test_unknown_suites_and_tasks_are_told():
@@ -137,7 +137,7 @@ def test_evaluation_does_not_depend_on_the_method_before(prior):
 def test_the_probe_finds_no_distance_from_the_prior_to_itself(prior, probe):
     spread = probe.measure(Frozen(prior))
     assert abs(spread.energy) < 1e-3
-    config = configure("lpds", prior.task.learner)
+    config = configure("lpds", prior.task)
     moved = make_method("lpds", prior, config, 0)
     moved.learner.published_actor.layers[-1].bias.data.fill_(1.0)
     assert probe.measure(moved).energy > 0.01

@@ -84,6 +84,7 @@ def test_gym_from_the_search_to_the_row(small, tmp_path, capsys, monkeypatch):
     from lpds_ros.bench.suites import gym
 
     monkeypatch.setitem(gym.SEARCHES, "Hopper", ArsConfig("Hopper-v5", 2, 1, 0.02, 0.03, 2))
+    monkeypatch.setitem(gym.STRENGTHS, "Hopper", (0.0, 1.0))
     demos = ["bench", "demos", "--suite", "gym", "--task", "Hopper", "--root", str(tmp_path), "--episodes", "3", "--jobs", "1"]
     assert cli.main(demos) == 0
     found = read_demonstrations(tmp_path / "demos/gym/Hopper/demos.npz", "x")

@@ -36,14 +36,14 @@ class Setting:
     chunk: int
     episodes: int
     budget: int
-    gamma: float = 0.99
+    gamma: float = 0.97
 
 
 SETTINGS = {
-    "pen": Setting("AdroitHandPen-v1", 45, 24, chunk=4, episodes=40, budget=60_000),
-    "door": Setting("AdroitHandDoor-v1", 39, 28, chunk=4, episodes=40, budget=100_000),
-    "relocate": Setting("AdroitHandRelocate-v1", 39, 30, chunk=4, episodes=40, budget=100_000),
-    "hammer": Setting("AdroitHandHammer-v1", 46, 26, chunk=4, episodes=40, budget=100_000),
+    "pen": Setting("AdroitHandPen-v1", 45, 24, chunk=4, episodes=40, budget=80_000),
+    "door": Setting("AdroitHandDoor-v1", 39, 28, chunk=4, episodes=40, budget=80_000),
+    "relocate": Setting("AdroitHandRelocate-v1", 39, 30, chunk=4, episodes=40, budget=80_000),
+    "hammer": Setting("AdroitHandHammer-v1", 46, 26, chunk=4, episodes=40, budget=80_000),
 }
 
 
@@ -118,15 +118,17 @@ def tasks() -> tuple[Task, ...]:
             reward_scale=0.1,
             learner={
                 "gamma": s.gamma,
-                "tau": 0.005,
-                "critic_width": 256,
-                "actor_width": 256,
-                "warmup_decisions": 1500,
-                "updates_per_decision": 1.0,
+                "tau": 0.01,
+                "critic_width": 128,
+                "actor_width": 128,
+                "actor_noises": 2,
+                "distill_states": 64,
+                "warmup_decisions": 2500,
+                "updates_per_decision": 0.3,
             },
             envs=4,
-            curve_points=8,
-            curve_episodes=20,
+            curve_points=5,
+            curve_episodes=50,
             final_episodes=100,
         )
         for name, s in SETTINGS.items()

@@ -29,7 +29,7 @@ FIRST_SEED = 20_000  # training and evaluation draw theirs elsewhere
 @dataclass(frozen=True)
 class Setting:
     """episodes: demonstrations of a prior with headroom, found by trying. updates: of the prior. noise_levels: trained, of
-    which 8 are run. T_a, levels and γ are those of DSRL's public recipes.
+    which 8 are run. T_a and levels are those of DSRL's public recipes.
     """
 
     episodes: int
@@ -37,14 +37,14 @@ class Setting:
     updates: int = 3000
     executed: int = 4
     noise_levels: int = 20
-    gamma: float = 0.99
+    gamma: float = 0.97
 
 
 SETTINGS = {
     "Lift": Setting(4, 40_000, updates=2000),
-    "Can": Setting(10, 120_000),
-    "Square": Setting(40, 160_000, updates=6000, noise_levels=100, gamma=0.999),
-    "Transport": Setting(60, 240_000, updates=4000, executed=8, noise_levels=100),
+    "Can": Setting(10, 60_000),
+    "Square": Setting(40, 80_000, updates=6000, noise_levels=100),
+    "Transport": Setting(60, 120_000, updates=4000, executed=8, noise_levels=100),
 }
 
 
@@ -112,8 +112,8 @@ def make_task(name: str) -> Task:
             "updates_per_decision": 1.0,
         },
         envs=4,
-        curve_points=8,
-        curve_episodes=20,
+        curve_points=4,
+        curve_episodes=25,
         final_episodes=100,
     )
 

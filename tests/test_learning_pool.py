@@ -1,0 +1,30 @@
+"""The pool of decoded latents."""
+
+import numpy as np
+import torch
+
+from lpds_ros.learning.pool import LatentPool
+
+
+def rows(first: int, states: int, latents: int = 2):
+    """State k of width 3, its latents 10 k + m of width 1, their actions the latents' negative."""
+    k = torch.arange(first, first + states).repeat_interleave(latents).float()
+    latent = 10 * k + torch.arange(latents).repeat(states)
+    return k[:, None].expand(-1, 3), latent[:, None], -latent[:, None]
+
+
+def test_rows_of_a_state_stay_together_and_the_oldest_go_first():
+    pool = LatentPool(4, 2, (3, 1, 1))
+    pool.add(*rows(0, 3))
+    pool.add(*rows(3, 3))  # states 2 to 5 are left
+    state, latent, action = pool.sample(200, np.random.default_rng(0))
+    assert state.shape == (400, 3) and latent.shape == (400, 1)
+    assert set(state[:, 0].tolist()) == {2.0, 3.0, 4.0, 5.0}
+    assert torch.equal(latent[:, 0], 10 * state[:, 0] + torch.arange(2).repeat(200)) and torch.equal(action, -latent)
+
+
+def test_only_what_was_stored_is_drawn():
+    pool = LatentPool(100, 2, (3, 1, 1))
+    pool.add(*rows(7, 2))
+    state, _, _ = pool.sample(50, np.random.default_rng(0))
+    assert set(state[:, 0].tolist()) == {7.0, 8.0}
