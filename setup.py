@@ -55,6 +55,16 @@ EXTRAS = {
         "gymnasium-robotics>=1.4,<2",
         "mujoco>=3.3,<4",
     ],
+    # What robosuite 1.5.2 needs to simulate without pictures; it is installed beside them with --no-deps.
+    "robosuite": [
+        "mujoco>=3.4,<3.10",
+        "numba>=0.60",
+        "scipy>=1.11",
+        "opencv-python-headless>=4.8",
+        "pillow>=10",
+        "termcolor>=2",
+        "tqdm>=4.66",
+    ],
     "peers": ["stable-baselines3>=2.6,<3"],
     "dev": ["pytest>=8", "hypothesis>=6.100", "ruff>=0.6", "mcap-ros2-support>=0.5"],
 }

@@ -20,6 +20,8 @@ from lpds_ros.prior.checkpoint import Checkpoint, load_checkpoint
 from lpds_ros.prior.config import PriorConfig
 from lpds_ros.prior.train import make_decoder, train
 
+FILE = "demos.npz"  # in the folder of a task's demonstrations
+
 
 @dataclass(frozen=True)
 class Prior:

@@ -14,10 +14,7 @@ import numpy as np
 from lpds_ros.bench.task import BenchError
 from lpds_ros.bench.worlds import Step
 
-INSTALL = (
-    "pip install --no-deps robosuite==1.5.2 && "
-    'pip install "mujoco<3.10" numba scipy opencv-python-headless pillow termcolor tqdm'
-)
+INSTALL = "pip install 'lpds_ros[train,robosuite]' && pip install --no-deps robosuite==1.5.2"
 RATE_HZ = 20
 PROPRIOCEPTION = ("eef_pos", "eef_quat", "gripper_qpos")  # 3, 4 and 2 numbers an arm
 MOST = 8  # worlds side by side: each holds a model of some 150 MB

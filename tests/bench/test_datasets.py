@@ -6,7 +6,9 @@ import h5py
 import numpy as np
 import pytest
 
+from lpds_ros import cli
 from lpds_ros.bench.datasets import read_dataset, read_minari, read_robomimic
+from lpds_ros.bench.priors import read_demonstrations
 from lpds_ros.contract import Horizons
 from lpds_ros.data.demonstration import DemoError
 from lpds_ros.problem import Problem
@@ -66,6 +68,20 @@ def test_an_episode_is_cut_at_its_first_success(tmp_path):
     np.testing.assert_allclose(demo.final_observation, 0.03, rtol=1e-6)
     failed = read_robomimic(robomimic_file(tmp_path / "failed.hdf5", rewards=np.zeros(9)))[0]
     assert not failed.success and len(failed) == 5
+
+
+def test_the_command_imports_a_file_for_a_task(tmp_path, capsys):
+    file = robomimic_file(tmp_path / "low_dim.hdf5")
+    command = ["bench", "demos", "--suite", "robomimic", "--root", str(tmp_path / "root"), "--from", str(file)]
+    lift = [*command, "--task", "Lift", "--mask", "train"]
+    assert cli.main(lift) == 0 and "2 episodes of" in capsys.readouterr().out
+    found = read_demonstrations(tmp_path / "root/demos/robomimic/Lift/demos.npz", "")
+    assert [len(demo) for demo in found] == [5, 7]  # by number: demo_0, demo_2
+    assert cli.main(lift) == 2 and "--again replaces" in capsys.readouterr().err
+    assert cli.main(command) == 2 and "name it with --task" in capsys.readouterr().err
+    other = robomimic_file(tmp_path / "can.hdf5", widths=WIDTHS | {"object": 14}, name="NutAssemblySquare")
+    assert cli.main([*command[:-1], str(other), "--task", "Can"]) == 2
+    assert "of NutAssemblySquare, not of PickPlaceCan" in capsys.readouterr().err
 
 
 def test_a_mask_chooses_episodes(tmp_path):

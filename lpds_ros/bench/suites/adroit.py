@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from lpds_ros.bench.collect import collect
-from lpds_ros.bench.priors import read_demonstrations, save_demonstrations
+from lpds_ros.bench.priors import FILE, read_demonstrations, save_demonstrations
 from lpds_ros.bench.task import Task
 from lpds_ros.bench.worlds import GymWorlds
 from lpds_ros.contract import Horizons
@@ -22,7 +22,6 @@ from lpds_ros.prior.config import PriorConfig
 from lpds_ros.problem import Problem
 
 LIMIT = 200
-FILE = "demos.npz"
 FIRST_SEED = 20_000  # training and evaluation draw theirs elsewhere
 
 

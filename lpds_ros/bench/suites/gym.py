@@ -12,7 +12,7 @@ import numpy as np
 
 from lpds_ros.bench.ars import ArsConfig, Search, act, search
 from lpds_ros.bench.ppo_expert import PpoConfig, snapshots
-from lpds_ros.bench.priors import read_demonstrations, save_demonstrations
+from lpds_ros.bench.priors import FILE, read_demonstrations, save_demonstrations
 from lpds_ros.bench.task import BenchError, Task
 from lpds_ros.bench.worlds import GymWorlds
 from lpds_ros.contract import Horizons
@@ -22,7 +22,6 @@ from lpds_ros.problem import Problem
 
 Policy = Callable[[np.ndarray], np.ndarray]  # observation [d_o] → action [d_a] in ±1
 LIMIT = 1000
-FILE = "demos.npz"
 EPISODES = 40
 ACTION_NOISE = 0.1
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from lpds_ros.bench.collect import collect
-from lpds_ros.bench.priors import read_demonstrations, save_demonstrations
+from lpds_ros.bench.priors import FILE, read_demonstrations, save_demonstrations
 from lpds_ros.bench.robosuite_collect import record
 from lpds_ros.bench.robosuite_experts import EXPERTS
 from lpds_ros.bench.robosuite_worlds import SCENES, Pool, RobosuiteWorlds, import_robosuite
@@ -22,7 +22,6 @@ from lpds_ros.data.demonstration import Demonstration
 from lpds_ros.prior.config import PriorConfig
 from lpds_ros.problem import Problem
 
-FILE = "demos.npz"
 FIRST_SEED = 20_000  # training and evaluation draw theirs elsewhere
 
 
