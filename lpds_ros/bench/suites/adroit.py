@@ -111,7 +111,7 @@ def tasks() -> tuple[Task, ...]:
             worlds=partial(worlds, s.environment),
             demonstrations=partial(read, name),
             make_demonstrations=partial(make, name),
-            prior=PriorConfig(kind="flow", width=256, blocks=3, updates=6000, checkpoint_every=2000, evaluate_every=2000),
+            prior=PriorConfig(kind="flow", width=128, blocks=3, updates=6000, checkpoint_every=2000, evaluate_every=2000),
             budget=s.budget,
             limit=LIMIT,
             reward_scale=0.1,
