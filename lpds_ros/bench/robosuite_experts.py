@@ -93,9 +93,9 @@ class Expert:
 
 
 class Lift(Expert):
-    """Grip the cube by two opposite faces and lift it. The task is easy: a shaky hand leaves the prior something to gain."""
+    """Grip the cube by two opposite faces and lift it."""
 
-    traits = Traits(noise=(0.15, 0.4), aim_error_m=0.008, turn_error_rad=0.2)
+    traits = Traits(speed=(0.3, 1.0), aim_error_m=0.005, turn_error_rad=0.1)
 
     def thing(self, state):
         return state[:3], state[3:7]
@@ -110,7 +110,7 @@ class Lift(Expert):
 class Can(Expert):
     """Grip the can from above, carry it over the wall between the bins, let it go low over its compartment."""
 
-    traits = Traits(height_m=(0.06, 0.10), aim_error_m=0.005, turn_error_rad=0.25)
+    traits = Traits(speed=(0.3, 1.0), height_m=(0.06, 0.10), aim_error_m=0.005, turn_error_rad=0.25)
     grasp_above_m = 0.015
     carry_m, release_m = 1.06, 0.91  # heights of the hand: on its way over the wall, and where it opens
 
@@ -149,7 +149,7 @@ class Can(Expert):
 class Square(Expert):
     """Grip the nut along its handle, turn the handle towards the robot or to a side, centre the hole, lower it."""
 
-    traits = Traits(height_m=(0.05, 0.08), aim_error_m=0.003, turn_error_rad=0.04, noise=(0.02, 0.08))
+    traits = Traits(speed=(0.3, 1.0), height_m=(0.05, 0.08), aim_error_m=0.003, turn_error_rad=0.04, noise=(0.02, 0.08))
     hold_m = 0.02
     hover_m = 1.02  # height of the nut on its way
 

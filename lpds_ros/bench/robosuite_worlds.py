@@ -22,7 +22,7 @@ MOST = 8  # worlds side by side: each holds a model of some 150 MB
 
 @dataclass(frozen=True)
 class Scene:
-    """environment: robosuite's name. limit: steps of an episode."""
+    """environment: robosuite's name. limit: steps of an episode, as published; an expert has them all."""
 
     environment: str
     arms: int
@@ -121,10 +121,13 @@ class Pool:
 
 
 class RobosuiteWorlds:
-    """At most MOST simulations of a pool side by side. Reward 1 and the end of the episode on success."""
+    """At most MOST simulations of a pool side by side. Reward 1 and the end of the episode on success.
 
-    def __init__(self, pool: Pool, count: int):
-        self.count, self._pool = min(count, MOST), pool
+    limit: steps of an episode, the scene's when None.
+    """
+
+    def __init__(self, pool: Pool, count: int, *, limit: int | None = None):
+        self.count, self._pool, self._limit = min(count, MOST), pool, limit or pool.scene.limit
         self._simulations = [None] * self.count
         self._age = np.zeros(self.count, int)
         self._observation = np.zeros((self.count, pool.scene.observation_size), np.float32)
@@ -143,7 +146,7 @@ class RobosuiteWorlds:
         for i in np.flatnonzero(live):
             self._observation[i], success[i] = self._simulations[i].step(actions[i])
             self._age[i] += 1
-        late = live & (self._age >= self._pool.scene.limit) & ~success
+        late = live & (self._age >= self._limit) & ~success
         return Step(success.astype(float), success, late, success, np.full(self.count, -1))
 
     def close(self):
