@@ -9,6 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
+from lpds_ros.bench.dppo import DppoConfig, DppoLearner
 from lpds_ros.bench.dsrl import DsrlConfig, DsrlLearner
 from lpds_ros.bench.priors import Prior, transitions_of
 from lpds_ros.bench.residual import ActionResidualLearner
@@ -32,6 +33,7 @@ METHODS: dict[str, tuple[str, str, dict]] = {
     "dsrl-na": ("dsrl", "DSRL, noise-aliased, as published", {}),
     "dsrl-na-hard": ("dsrl", "DSRL, noise-aliased, hard backup, α from 0.02", {"soft_backup": False, "alpha_init": 0.02}),
     "dsrl-sac": ("dsrl", "DSRL, SAC in noise space", {"variant": "sac"}),
+    "dppo": ("dppo", "DPPO: PPO on a copy of the prior's weights", {}),
 }
 
 
@@ -50,7 +52,7 @@ class Choice:
 class Method(Protocol):
     """One way of choosing actions with a frozen prior. `learner` is None where nothing is learned."""
 
-    learner: Learner | DsrlLearner | None
+    learner: Learner | DsrlLearner | DppoLearner | None
 
     def choose(self, state: np.ndarray, noise: np.ndarray) -> Choice:
         """state float32 [N, d_o], noise: base noise ε [N, T_p, d_a], the only source of chance."""
@@ -125,9 +127,37 @@ class Dsrl:
         self.learner.extend(Transitions(state, action, reward, terminated, truncated, next_state))
 
 
+@dataclass(frozen=True)
+class Denoised(Choice):
+    """chain: float32 [N, (K'+1)·T_p·d_a], the denoising steps that the chunk came from."""
+
+    chain: np.ndarray
+
+
+class Dppo:
+    """DPPO: the chunk comes from tuned weights, w = ε.
+
+    `choose` is DDIM with η = 0 from the noise given, as the public code evaluates: no other source of chance, the same
+    draws as every method's, and before the first update the prior bit for bit. `explore` draws every denoising step.
+    """
+
+    def __init__(self, learner: DppoLearner):
+        self.learner = learner
+
+    def choose(self, state, noise) -> Choice:
+        return Choice(noise, self.learner.decode(state, noise), np.full(len(state), np.nan))
+
+    def explore(self, state, noise) -> Denoised:
+        chunk, chain = self.learner.sample(state, noise)
+        return Denoised(noise, chunk, np.full(len(state), np.nan), chain)
+
+    def keep(self, state, choice: Denoised, reward, terminated, truncated, next_state):
+        self.learner.extend(Transitions(state, choice.chain, reward, terminated, truncated, next_state))
+
+
 # Of every learning method here. A machine without bfloat16 products asks for `lpds:precision=float32`.
 SHARED = {"precision": "bfloat16"}
-CONFIGS = {"lpds": LearnerConfig, "residual": LearnerConfig, "dsrl": DsrlConfig}
+CONFIGS = {"lpds": LearnerConfig, "residual": LearnerConfig, "dsrl": DsrlConfig, "dppo": DppoConfig}
 
 
 def parse_method(text: str) -> tuple[str, dict[str, str]]:
@@ -185,6 +215,8 @@ def make_method(text: str, prior: Prior, config, seed: int) -> Method:
     kind = METHODS[parse_method(text)[0]][0]
     if kind == "prior":
         return Frozen(prior)
+    if kind == "dppo":
+        return _make_dppo(text, prior, config, seed)
     arguments = dict(
         prior_digest=prior.digest, state_shift=prior.state_shift, state_scale=prior.state_scale, config=config, seed=seed
     )
@@ -199,3 +231,14 @@ def make_method(text: str, prior: Prior, config, seed: int) -> Method:
     if config.demo_share > 0:
         learner.add_demonstrations(transitions_of(prior.demonstrations, prior.task))
     return Steered(prior, learner, residual=kind == "residual")
+
+
+def _make_dppo(text: str, prior: Prior, config: DppoConfig, seed: int) -> Dppo:
+    if prior.config.kind != "diffusion":
+        raise BenchError(f"method '{text}' needs a diffusion prior, this one is of kind '{prior.config.kind}'; leave it out")
+    task = prior.task
+    named = dict(prior_digest=prior.digest, envs=task.envs, config=config, seed=seed)
+    try:
+        return Dppo(DppoLearner(task.problem, prior.decoder, prior.config, **named))
+    except ValueError as error:
+        raise BenchError(f"method '{text}': {error}") from None

@@ -18,6 +18,7 @@ from lpds_ros.learning.replay import Transitions
 from lpds_ros.lease import Lease, LeaseError
 from lpds_ros.prior.checkpoint import Checkpoint, load_checkpoint
 from lpds_ros.prior.config import PriorConfig
+from lpds_ros.prior.sampler import Decoder
 from lpds_ros.prior.train import make_decoder, train
 
 FILE = "demos.npz"  # in the folder of a task's demonstrations
@@ -28,11 +29,13 @@ class Prior:
     """Φ with what learners need to know about it. action_low, action_high: float32 [d_a], bounds of every decoded row.
 
     decode: (state float32 [B, d_o], noise float32 [B, T_p, d_a]) → chunk float32 [B, T_p, d_a]. decode_half: the same with
-    the network's blocks in bfloat16, for learners that train in it; what is executed comes from `decode`.
+    the network's blocks in bfloat16, for learners that train in it; what is executed comes from `decode`. decoder: the torch
+    module behind them, for methods that train a copy of its weights.
     """
 
     task: Task
     digest: str
+    decoder: Decoder
     decode: Callable[[np.ndarray, np.ndarray], np.ndarray]
     decode_half: Callable[[np.ndarray, np.ndarray], np.ndarray]
     state_shift: np.ndarray
@@ -74,6 +77,7 @@ def load_prior(
     return Prior(
         task=task,
         digest=digest_of(decoder),
+        decoder=decoder,
         decode=partial(decode, decoder),
         decode_half=partial(decode, halved(decoder)),
         config=config,
