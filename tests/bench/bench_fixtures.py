@@ -22,6 +22,9 @@ def small_task(**changes) -> Task:
         "warmup_decisions": 40,
         "critic_warmup_updates": 0,
         "updates_per_decision": 0.25,
+        "rollout_decisions": 40,
+        "epochs": 4,
+        "minibatches": 2,
     }
     values = dict(prior=PRIOR, budget=600, learner=learner, envs=4, curve_points=3, curve_episodes=4, final_episodes=6)
     return dataclasses.replace(toy.tasks()[0], **(values | changes))
