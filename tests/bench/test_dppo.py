@@ -8,10 +8,11 @@ import torch
 from bench_fixtures import small_task
 
 from lpds_ros.bench.denoising import DenoisingPolicy, step_coefficients
-from lpds_ros.bench.dppo import DppoConfig, DppoLearner, ReturnScale, advantages
+from lpds_ros.bench.dppo import DppoConfig, DppoLearner
 from lpds_ros.bench.evaluate import Probe
 from lpds_ros.bench.methods import Frozen, configure, make_method
 from lpds_ros.bench.priors import digest_of, load_prior
+from lpds_ros.bench.returns import ReturnScale, advantages
 from lpds_ros.bench.run import Plan, Run
 from lpds_ros.bench.task import BenchError
 from lpds_ros.contract import Horizons
@@ -104,17 +105,18 @@ def test_untrained_it_decodes_as_the_prior_does(prediction, trained):
 
 
 @pytest.mark.parametrize("prediction", ["sample", "noise"])
-def test_the_likelihood_is_that_of_the_draws(prediction):
+@pytest.mark.parametrize("trained", [5, 2])
+def test_the_likelihood_is_that_of_the_draws(prediction, trained):
     config = dataclasses.replace(PRIOR, prediction=prediction)
-    policy, (state, noise, draws) = policy_of(config), map(torch.from_numpy, inputs())
-    prior, draws = policy.prior, draws.clamp(-3.0, 3.0)
+    policy, (state, noise, draws) = policy_of(config, trained=trained), map(torch.from_numpy, inputs())
+    prior, first, draws = policy.prior, 5 - trained, 2 * draws
     _, chain = policy.sample(state, noise, draws)
-    assert torch.equal(chain[:, 0], noise.flatten(1))
+    assert torch.equal(chain[:, 0], noise.flatten(1)) == (trained == 5)
     normalised, times = (state - 0.5) / 2.0, network_times(config)
     levels = torch.tensor(np.append(signal_levels(20)[time_steps(20, 5)], 1.0), dtype=torch.float32)
-    for k in range(5):
-        x, now, after = chain[:, k], levels[k], levels[k + 1]
-        out = prior.network(x, normalised, torch.full((64,), float(times[k])))
+    for k in range(trained):
+        x, now, after = chain[:, k], levels[first + k], levels[first + k + 1]
+        out = prior.network(x, normalised, torch.full((64,), float(times[first + k])))
         clean = (x - (1 - now).sqrt() * out) / now.sqrt() if prediction == "noise" else out
         clean = clean.clamp(-1.0, 1.0)
         sigma = ((1 - after) / (1 - now) * (1 - now / after)).sqrt()
@@ -123,7 +125,8 @@ def test_the_likelihood_is_that_of_the_draws(prediction):
         expected = step.log_prob(chain[:, k + 1])[:, :4].mean(1)  # two of four rows are executed
         found = policy.log_prob(state, x, chain[:, k + 1], torch.full((64,), k))
         torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
-        torch.testing.assert_close((chain[:, k + 1] - mean) / step.stddev, draws[k], rtol=1e-3, atol=1e-3)
+        drawn = (chain[:, k + 1] - mean) / step.stddev
+        torch.testing.assert_close(drawn, draws[first + k].clamp(-3.0, 3.0), rtol=1e-3, atol=1e-3)
 
 
 def test_each_row_has_a_step_of_its_own():
@@ -193,6 +196,16 @@ def test_the_ratio_is_one_before_the_first_update():
     (first, second) = play(learner, 4)
     assert first["policy/divergence"] == pytest.approx(0.0, abs=1e-6) and first["policy/clipped"] == 0.0
     assert second["policy/divergence"] > 1e-4
+
+
+def test_an_epoch_meets_every_step_of_every_decision_once():
+    learner, met = learner_of(epochs=2, minibatches=3), []
+    update = learner._update_policy
+    learner._update_policy = lambda state, chain, row, k: met.append(row * 5 + k) or update(state, chain, row, k)
+    play(learner, 4)
+    epochs = torch.cat(met[:3]), torch.cat(met[3:])
+    assert all(torch.equal(epoch.sort().values, torch.arange(64 * 5)) for epoch in epochs)
+    assert not torch.equal(*epochs)
 
 
 def test_the_clip_and_the_discount_grow_along_the_chain():
