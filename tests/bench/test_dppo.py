@@ -275,7 +275,7 @@ def prior(tmp_path_factory):
 
 
 def test_version_0_is_the_prior_and_chance_comes_from_the_noise_alone(prior):
-    method = make_method("dppo", prior, configure("dppo", prior.task.learner), 0)
+    method = make_method("dppo", prior, configure("dppo", prior.task), 0)
     rng = np.random.default_rng(0)
     state, noise = rng.standard_normal((9, 2)).astype(np.float32), rng.standard_normal((9, 4, 2), np.float32)
     assert np.array_equal(method.choose(state, noise).chunk, Frozen(prior).choose(state, noise).chunk)
@@ -299,8 +299,8 @@ def test_an_interrupted_run_goes_on_between_two_updates(prior, tmp_path):
 def test_what_it_cannot_do_is_told(prior):
     flow = dataclasses.replace(prior, config=dataclasses.replace(prior.config, kind="flow"))
     with pytest.raises(BenchError, match="needs a diffusion prior"):
-        make_method("dppo", flow, configure("dppo", {}), 0)
+        make_method("dppo", flow, configure("dppo", prior.task), 0)
     with pytest.raises(BenchError, match=r"trained_steps must lie in \[0, 5\]"):
-        make_method("dppo:trained_steps=6", prior, configure("dppo:trained_steps=6", {}), 0)
+        make_method("dppo:trained_steps=6", prior, configure("dppo:trained_steps=6", prior.task), 0)
     with pytest.raises(BenchError, match="clip must be positive"):
-        configure("dppo:clip=0", {})
+        configure("dppo:clip=0", prior.task)
