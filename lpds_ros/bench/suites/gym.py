@@ -161,13 +161,15 @@ def tasks() -> tuple[Task, ...]:
             reference=REFERENCES[name],
             reward_scale=0.1,
             learner={
-                "gamma": 0.9,
+                "gamma": 0.95,
                 "tau": 0.01,
                 "critic_width": 128,
                 "actor_width": 128,
                 "actor_noises": 2,
                 "distill_states": 64,
+                "batch_size": 256,
                 "warmup_decisions": 5000,
+                "critic_warmup_updates": 3000,
                 "updates_per_decision": 0.35,
             }
             | OWN.get(name, {}),
