@@ -162,6 +162,9 @@ def tasks() -> tuple[Task, ...]:
             reward_scale=0.1,
             learner={
                 "gamma": 0.95,
+                # α is in the unit of Q, and values here are about twenty times those of a task that pays 1 for success
+                "alpha_learning_rate": 0.06,
+                "alpha_proportional": 1.0,
                 "tau": 0.01,
                 "critic_width": 128,
                 "actor_width": 128,
