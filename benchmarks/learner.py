@@ -35,7 +35,8 @@ from lpds_ros.prior.train import make_network
 from lpds_ros.problem import Problem
 
 SIZES = {"hopper": (11, 3), "can": (23, 7)}
-STORED = 20_000
+STORED = 4000
+WARMUP = 60  # updates, in which nearly every stored transition is drawn once
 MAGNITUDE = 1.5
 
 
@@ -169,7 +170,7 @@ def make_learners(size: str, width: int, layers: int, batch: int) -> dict:
 def measure(learners: dict, updates: int, rounds: int) -> dict[str, list[float]]:
     """Updates per second of each learner in each round; all take their turn in every round."""
     for learner in learners.values():
-        for _ in range(10):
+        for _ in range(WARMUP):
             learner.update()
     rates = {name: [] for name in learners}
     for _ in range(rounds):

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from lpds_ros.learning.pool import LatentPool
+from lpds_ros.learning.pool import LatentPool, NextActions
 
 
 def rows(first: int, states: int, latents: int = 2):
@@ -28,3 +28,13 @@ def test_only_what_was_stored_is_drawn():
     pool.add(*rows(7, 2))
     state, _, _ = pool.sample(50, np.random.default_rng(0))
     assert set(state[:, 0].tolist()) == {7.0, 8.0}
+
+
+def test_next_actions_are_known_by_the_transition_not_by_its_place():
+    kept = NextActions(4, 1)
+    serial = np.array([0, 3, 5, -1])
+    assert not kept.known(serial).any()
+    kept.put(serial, np.array([[10.0], [13.0], [15.0], [99.0]], np.float32))
+    assert kept.known(serial).tolist() == [True, True, True, False]  # −1 belongs to another replay
+    assert kept.get(serial[:3])[:, 0].tolist() == [10.0, 13.0, 15.0]
+    assert kept.known(np.array([1, 4, 7])).tolist() == [False, False, False]  # places 1, 0 and 3, other transitions

@@ -1,4 +1,5 @@
-"""Checkpoint of a learner: networks, optimisers, dual, random state, counters. The replay is rebuilt from the rollout log.
+"""Checkpoint of a learner: networks, optimisers, dual, random state, counters. The replay is rebuilt from the rollout log, and
+the next actions kept with it are decoded anew.
 
 Written to a temporary directory, synced, renamed; `state.json`, written last, marks it complete. Never pickle.
 """

@@ -37,6 +37,7 @@ class LearnerConfig:
     distill_contrast: float = 10.0  # (choice) weight of the differences between the noises of one state; 0: plain regression
     distill_learning_rate: float = 1e-3  # (choice) of Q^W: its data are decoded afresh, it cannot overfit them
     actor_target: Literal["min", "mean"] = "min"  # (choice) how the actor reads the Q^W ensemble
+    target_refresh: float = 0.25  # (choice) share of TD targets decoded anew; the others keep the action decoded last
     timeout_terminates: bool = False  # true: treat a time-out as terminal, as the public DSRL code does
     reward_offset: float = 0.0  # (choice) added to each decision's reward, for example −1 until success
 
@@ -82,7 +83,7 @@ class LearnerConfig:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
         if self.distill_pool < self.distill_fresh:
             raise ValueError(f"distill_pool must be at least distill_fresh, got {self.distill_pool}")
-        for name in ("gamma", "distill_base_fraction", "demo_share", "actor_ema", "tau"):
+        for name in ("gamma", "distill_base_fraction", "target_refresh", "demo_share", "actor_ema", "tau"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ValueError(f"{name} must lie in [0, 1], got {getattr(self, name)}")
         for name in (

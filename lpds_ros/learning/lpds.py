@@ -5,6 +5,7 @@ the learned residual, w = ε + Δ, Φ the frozen decoder, a = Φ(s, w), α the d
 """
 
 import copy
+import dataclasses
 from collections.abc import Callable
 
 import numpy as np
@@ -14,7 +15,7 @@ from torch import Tensor
 from lpds_ros.contract import Contract
 from lpds_ros.learning.config import LearnerConfig, updates_owed
 from lpds_ros.learning.networks import EnsembleMLP, PerturbationActor
-from lpds_ros.learning.pool import LatentPool
+from lpds_ros.learning.pool import LatentPool, NextActions
 from lpds_ros.learning.replay import Batch, Replay, Transitions, join
 from lpds_ros.problem import Problem
 from lpds_ros.records import Decision
@@ -52,6 +53,7 @@ class Learner:
             self._build()
         self.replay = Replay(contract, config.replay_capacity, timeout_terminates=config.timeout_terminates)
         self.demonstrations: Replay | None = None
+        self._next_actions = NextActions(config.replay_capacity, self.replay.action_size)
         self.alpha = config.alpha_init if config.lagrangian else 0.0
         self.updates = 0
         self.version = 0
@@ -114,7 +116,10 @@ class Learner:
             share *= 0.5 ** (self.replay.total / c.demo_share_half_life)
         demos = round(share * c.batch_size)
         batch = self.replay.sample(c.batch_size - demos, self.rng)
-        return join(batch, self.demonstrations.sample(demos, self.rng)) if demos else batch
+        if not demos:
+            return batch
+        found = self.demonstrations.sample(demos, self.rng)
+        return join(batch, dataclasses.replace(found, serial=torch.full_like(found.serial, -1)))  # another replay's numbers
 
     # One update
 
@@ -122,20 +127,30 @@ class Learner:
         """One step of Q^A, of Q^W, of the actor and of the dual. Returns the metrics of the step."""
         batch = self._batch()
         state, next_state = self._normalise(batch.state), self._normalise(batch.next_state)
-        rows = batch.state.shape[0]
         with torch.no_grad():
-            next_noise = self._normal(rows)
-            next_latent = next_noise + self.actor(next_state, next_noise)
-            raw_state, latent = self._distillation_set(batch.state)
-            # One batched decode serves the TD target and the distillation.
-            chunks = self._act(torch.cat([batch.next_state, raw_state]), torch.cat([next_latent, latent]))
-            self.pool.add(self._normalise(raw_state), latent, chunks[rows:])
-        metrics = self._update_critic(state, batch, next_state, chunks[:rows])
+            next_action = self._decoded(batch, next_state)
+        metrics = self._update_critic(state, batch, next_state, next_action)
         metrics |= self._update_noise_critic(*self.pool.sample(self.config.distill_states, self.rng))
         metrics |= self._update_actor(state, learn=self.updates >= self.config.critic_warmup_updates)
         self._track()
         self.updates += 1
         return metrics
+
+    def _decoded(self, batch: Batch, next_state: Tensor) -> Tensor:
+        """Actions Φ(s', ε' + Δ) of the minibatch's next states [B, T_a·d_a], of which `target_refresh` and those never seen are
+        decoded; one batched decode serves them and the pool that Q^W is fitted on.
+        """
+        serial = batch.serial.numpy()
+        stale = np.flatnonzero(~self._next_actions.known(serial) | (self.rng.random(len(serial)) < self.config.target_refresh))
+        noise = self._normal(len(stale))
+        latent = noise + self.actor(next_state[stale], noise)
+        pool_state, pool_latent = self._distillation_set(batch.state)
+        action = self._act(torch.cat([batch.next_state[stale], pool_state]), torch.cat([latent, pool_latent]))
+        self.pool.add(self._normalise(pool_state), pool_latent, action[len(stale) :])
+        found = self._next_actions.get(serial)
+        found[stale] = action[: len(stale)]
+        self._next_actions.put(serial, found)
+        return torch.from_numpy(found)
 
     def _update_critic(self, state: Tensor, batch: Batch, next_state: Tensor, next_action: Tensor) -> dict[str, float]:
         """y = r + γ (1 − done) min_i Q̄_i^A(s', Φ(s', w')): no entropy term, no temperature."""

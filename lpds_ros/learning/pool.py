@@ -1,4 +1,4 @@
-"""Decoded latents kept for a while: decoding is most of what the distillation of Q^A into Q^W costs."""
+"""Decoded latents kept for a while: decoding is the dearest part of an update, and Φ is frozen."""
 
 import numpy as np
 import torch
@@ -30,3 +30,29 @@ class LatentPool(nn.Module):
         """Draw `states` states uniformly with replacement: their states, latents and chunks, [states·M, …] each."""
         at = torch.from_numpy(rng.integers(0, min(self.total.item(), len(self.state)), states))
         return tuple(column[at].flatten(0, 1) for column in (self.state, self.latent, self.action))
+
+
+class NextActions:
+    """The action decoded last for the next state of each transition of a replay, by the transition's serial number.
+
+    An action that is drawn again is that of a slightly older actor, as a target network's would be. Not part of a
+    checkpoint: after a restart they are decoded anew. Serial −1 stands for a transition of another replay, never known.
+    """
+
+    def __init__(self, capacity: int, action: int):
+        self._serial = np.full(capacity, -1)
+        self._action = np.zeros((capacity, action), np.float32)
+
+    def known(self, serial: np.ndarray) -> np.ndarray:
+        """bool [B]: which of the transitions have an action here."""
+        return (self._serial[serial % len(self._serial)] == serial) & (serial >= 0)
+
+    def get(self, serial: np.ndarray) -> np.ndarray:
+        """Actions float32 [B, T_a·d_a] of known transitions."""
+        return self._action[serial % len(self._serial)]
+
+    def put(self, serial: np.ndarray, action: np.ndarray):
+        """Keep the actions of transitions, in the place of those a whole replay older."""
+        serial, action = serial[serial >= 0], action[serial >= 0]
+        at = serial % len(self._serial)
+        self._serial[at], self._action[at] = serial, action

@@ -12,13 +12,17 @@ from lpds_ros.records import Decision
 
 @dataclass(frozen=True)
 class Batch:
-    """One minibatch. state, next_state [B, T_o·d_o] (raw units), action [B, T_a·d_a], reward [B], bootstrap [B] in {0, 1}."""
+    """One minibatch. state, next_state [B, T_o·d_o] (raw units), action [B, T_a·d_a], reward [B], bootstrap [B] in {0, 1}.
+
+    serial: int64 [B], the running number of each transition in its replay.
+    """
 
     state: torch.Tensor
     action: torch.Tensor
     reward: torch.Tensor
     bootstrap: torch.Tensor
     next_state: torch.Tensor
+    serial: torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,11 @@ class Replay:
         self._bootstrap = np.zeros(capacity, np.float32)
         self._seen: set[tuple[str, int]] = set()
         self.capacity, self.size, self.total = capacity, 0, 0
+
+    @property
+    def action_size(self) -> int:
+        """Numbers of one stored action."""
+        return self._action.shape[1]
 
     def __contains__(self, key: tuple[str, int]) -> bool:
         return key in self._seen
@@ -148,7 +157,8 @@ class Replay:
         """Draw `count` transitions uniformly with replacement."""
         i = rng.integers(0, self.size, count)
         arrays = (self._state, self._action, self._reward, self._bootstrap, self._next_state)
-        return Batch(*(torch.from_numpy(a[i]) for a in arrays))
+        serial = self.total - 1 - (self.total - 1 - i) % self.capacity
+        return Batch(*(torch.from_numpy(a[i]) for a in arrays), torch.from_numpy(serial))
 
 
 def join(first: Batch, second: Batch) -> Batch:

@@ -152,7 +152,7 @@ def test_the_noise_stays_within_the_magnitude():
 
 @pytest.mark.parametrize("cls", [DsrlLearner, Learner])
 def test_resume_continues_bit_for_bit(cls, tmp_path):
-    config = DsrlConfig(**FAST) if cls is DsrlLearner else LearnerConfig(**FAST)
+    config = DsrlConfig(**FAST) if cls is DsrlLearner else LearnerConfig(**FAST, target_refresh=1.0)
     straight, resumed = make(cls, config), make(cls, config, seed=9)
     for _ in range(10):
         straight.update()
