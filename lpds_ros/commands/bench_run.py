@@ -61,6 +61,9 @@ def run(args) -> int:
                 prior_config = dataclasses.replace(task.prior, kind=args.prior_kind)
             watched = sys.stderr.isatty()
             prior = load_prior(task, args.root, config=prior_config, progress=watched, should_stop=stop.is_set)
+            if prior_config.kind != task.prior.kind:  # another prior is another task to compare on
+                task = dataclasses.replace(task, name=f"{task.name}-{prior_config.kind}")
+                prior = dataclasses.replace(prior, task=task)
             probe = Probe(prior)
             for seed in args.seeds:
                 for method in methods:

@@ -62,6 +62,15 @@ def test_a_changed_setting_is_told_and_not_run_again(small, tmp_path, capsys):
     assert [row["setting"]["budget"] for row in rows_of(tmp_path)] == [200, 300]
 
 
+def test_rows_of_another_kind_of_prior_stay_apart(small, tmp_path):
+    run = ["bench", "run", "--suite", "avoiding", "--root", str(tmp_path), "--method", "prior"]
+    assert cli.main(run) == 0 and cli.main([*run, "--prior-kind", "flow"]) == 0
+    assert [(row["task"], row["prior_config"]["kind"]) for row in rows_of(tmp_path)] == [
+        ("avoiding", "diffusion"),
+        ("avoiding-flow", "flow"),
+    ]
+
+
 def test_refusals_are_one_line(tmp_path, capsys):
     assert cli.main(["bench", "run", "--suite", "toyy"]) == 2
     assert "did you mean 'toy'" in capsys.readouterr().err
