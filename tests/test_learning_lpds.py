@@ -152,6 +152,23 @@ def test_an_action_is_the_whole_chunk_also_where_success_cut_it_short():
     assert np.array_equal(action[:3], cut[:3]) and (action[3:] == cut[2]).all()
 
 
+def test_known_next_actions_are_decoded_again_only_as_often_as_asked():
+    rows = {}
+    for share in (0.0, 0.5, 1.0):
+        counted = []
+
+        def counting(state, noise, counted=counted):
+            counted.append(len(state))
+            return decode(state, noise)
+
+        learner = make(dataclasses.replace(FAST, target_refresh=share, distill_fresh=2, distill_noises=3), decisions=200)
+        learner._decode = counting
+        for _ in range(60):
+            learner.update()
+        rows[share] = np.mean(counted[-20:]) - 6  # without those of the pool
+    assert rows[0.0] < 1.0 and 24 < rows[0.5] < 40 and rows[1.0] == 64
+
+
 def test_resume_continues_bit_for_bit(tmp_path):
     exact = dataclasses.replace(FAST, target_refresh=1.0)  # kept next actions are no part of a checkpoint
     straight = make(exact)
