@@ -67,7 +67,8 @@ def run(args) -> int:
             probe = Probe(prior)
             for seed in args.seeds:
                 for method in methods:
-                    one(args, task, method, seed, prior, probe, results, stop)
+                    # Nothing of the prior depends on the seed: the same episodes again would only look like evidence.
+                    one(args, task, method, 0 if method == "prior" else seed, prior, probe, results, stop)
                     if stop.is_set():
                         print("stopped; the same command goes on from here")
                         return 130

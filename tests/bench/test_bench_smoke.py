@@ -63,11 +63,11 @@ def test_a_changed_setting_is_told_and_not_run_again(small, tmp_path, capsys):
 
 
 def test_rows_of_another_kind_of_prior_stay_apart(small, tmp_path):
-    run = ["bench", "run", "--suite", "avoiding", "--root", str(tmp_path), "--method", "prior"]
+    run = ["bench", "run", "--suite", "avoiding", "--root", str(tmp_path), "--method", "prior", "--seeds", "3", "4"]
     assert cli.main(run) == 0 and cli.main([*run, "--prior-kind", "flow"]) == 0
-    assert [(row["task"], row["prior_config"]["kind"]) for row in rows_of(tmp_path)] == [
-        ("avoiding", "diffusion"),
-        ("avoiding-flow", "flow"),
+    assert [(row["task"], row["prior_config"]["kind"], row["seed"]) for row in rows_of(tmp_path)] == [
+        ("avoiding", "diffusion", 0),  # one row: nothing of a prior depends on the seed
+        ("avoiding-flow", "flow", 0),
     ]
 
 
