@@ -1,8 +1,9 @@
-"""The pool of decoded latents."""
+"""What a learner keeps decoded, and the half precision it may train in."""
 
 import numpy as np
 import torch
 
+from lpds_ros.learning.networks import EnsembleMLP
 from lpds_ros.learning.pool import LatentPool, NextActions
 
 
@@ -38,3 +39,18 @@ def test_next_actions_are_known_by_the_transition_not_by_its_place():
     assert kept.known(serial).tolist() == [True, True, True, False]  # −1 belongs to another replay
     assert kept.get(serial[:3])[:, 0].tolist() == [10.0, 13.0, 15.0]
     assert kept.known(np.array([1, 4, 7])).tolist() == [False, False, False]  # places 1, 0 and 3, other transitions
+
+
+def test_a_pool_knows_tensors_of_its_size():
+    pool = LatentPool(4, 2, (3, 1, 1))
+    assert pool.fits(pool.state_dict()) and not pool.fits({}) and not pool.fits(LatentPool(5, 2, (3, 1, 1)).state_dict())
+
+
+def test_half_precision_is_close_and_its_weights_stay_float32():
+    torch.manual_seed(0)
+    half, full, x = EnsembleMLP(2, 5, 64, 3, half=True), EnsembleMLP(2, 5, 64, 3), torch.randn(100, 5)
+    full.load_state_dict(half.state_dict())
+    error = (half(x) - full(x)).std() / full(x).std()
+    assert 0 < error < 0.05
+    half(x).sum().backward()
+    assert all(p.dtype == p.grad.dtype == torch.float32 for p in half.parameters())

@@ -23,16 +23,16 @@ MINARI_ARRAYS = ("observations", "actions", "rewards", "terminations", "truncati
 def read_dataset(path, problem: Problem, *, mask: str = "", environment: str = "") -> list[Demonstration]:
     """Demonstrations of `problem` from a robomimic file or a Minari folder, in the order they are stored.
 
-    mask: of a robomimic file, the name of one of its filters (`train`, `20_percent`). environment: the name that a
-    robomimic file must give its environment. Raises DemoError for a file of neither kind, an unknown mask, a missing
-    array, another environment, or sizes and actions that are not the problem's.
+    mask: of a robomimic file, the name of one of its filters (`train`, `20_percent`). environment: the name that the data
+    set must give its environment, whatever the version of a Minari one. Raises DemoError for a file of neither kind, an
+    unknown mask, a missing array, another environment, or sizes and actions that are not the problem's.
     """
     path = Path(path).expanduser()
     folder = _minari_folder(path)
     if folder is not None:
         if mask:
             raise DemoError(f"{path}: a Minari data set has no masks; leave '{mask}' out")
-        demos = read_minari(folder)
+        demos = read_minari(folder, environment=environment)
     elif path.is_file():
         demos = read_robomimic(path, mask=mask, environment=environment)
     else:
@@ -124,7 +124,7 @@ def _minari_folder(path: Path) -> Path | None:
     return next((folder for folder in candidates if (folder / MINARI_METADATA).is_file()), None)
 
 
-def read_minari(folder) -> list[Demonstration]:
+def read_minari(folder, *, environment: str = "") -> list[Demonstration]:
     """Episodes of a Minari data set stored as HDF5; actions clipped to the space's bounds and scaled to [-1, 1].
 
     An environment clips what it is sent, and D4RL recorded before that. Success is the info `success` where there is one.
@@ -134,6 +134,9 @@ def read_minari(folder) -> list[Demonstration]:
         metadata = json.loads((folder / MINARI_METADATA).read_text())
         if metadata.get("data_format", "hdf5") != "hdf5":
             raise DemoError(f"{folder}: stored as {metadata['data_format']}; convert it to hdf5 with Minari first")
+        found = json.loads(metadata.get("env_spec") or "{}").get("id", "")
+        if environment and found and _unversioned(found) != _unversioned(environment):
+            raise DemoError(f"{folder}: holds demonstrations of {found}, not of {environment}")
         bounds = _bounds(metadata, folder)
         with h5py.File(folder / MINARI_FILE, "r") as file:
             names = sorted((n for n in file if n.startswith("episode_")), key=lambda n: int(n.removeprefix("episode_")))
@@ -143,6 +146,10 @@ def read_minari(folder) -> list[Demonstration]:
     if not demos:
         raise DemoError(f"{folder}: holds no episode")
     return demos
+
+
+def _unversioned(name: str) -> str:
+    return name.rsplit("-v", 1)[0]
 
 
 def _bounds(metadata: dict, folder: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -57,6 +57,8 @@ class DppoConfig:
         for name in (*positive, "clip_first", "clip_rate", "actor_learning_rate", "critic_learning_rate"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        if self.trained_steps < 0 or self.critic_warmup_rollouts < 0:
+            raise ValueError("trained_steps and critic_warmup_rollouts must not be negative")
         if self.minibatches > self.rollout_decisions:
             raise ValueError(f"minibatches must be at most rollout_decisions, got {self.minibatches}")
         for name in ("gamma", "gamma_denoise", "gae_lambda"):

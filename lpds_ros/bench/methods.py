@@ -4,6 +4,7 @@ A method is named `lpds`, or with fields of its configuration set, `lpds:delta=0
 """
 
 import dataclasses
+import typing
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -31,7 +32,7 @@ METHODS: dict[str, tuple[str, str, dict]] = {
     "lpds-demos": ("lpds", "a quarter of each batch from the demonstrations", {"demo_share": 0.25}),
     "residual": ("residual", "the residual in action space", {}),
     "dsrl-na": ("dsrl", "DSRL, noise-aliased, as published", {}),
-    "dsrl-na-hard": ("dsrl", "DSRL, noise-aliased, hard backup, α from 0.02", {"soft_backup": False, "alpha_init": 0.02}),
+    "dsrl-na-hard": ("dsrl", "DSRL, noise-aliased, hard backup, α from 0.02 rewards", {"soft_backup": False, "alpha_init": 0.02}),
     "dsrl-sac": ("dsrl", "DSRL, SAC in noise space", {"variant": "sac"}),
     "dppo": ("dppo", "DPPO: PPO on a copy of the prior's weights", {}),
 }
@@ -193,6 +194,10 @@ def configure(text: str, task: Task):
     if kind == "dsrl":
         values["alpha_init"] = task.reward_scale * values.get("alpha_init", cls().alpha_init)
     values |= {key: _typed(text, key, value, getattr(cls(), key)) for key, value in given.items()}
+    for key, kind_of in typing.get_type_hints(cls).items():
+        allowed = typing.get_args(kind_of)
+        if allowed and key in given and values[key] not in allowed:
+            raise BenchError(f"method '{text}': {key} is one of {', '.join(allowed)}, not '{given[key]}'")
     try:
         return cls(**values)
     except ValueError as error:

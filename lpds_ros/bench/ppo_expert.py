@@ -1,6 +1,7 @@
 """Proximal Policy Optimization (Schulman et al. 2017) by Stable-Baselines3, where a linear expert does not get to walk.
 
-Training keeps snapshots on its way: policies of several strengths, as plain arrays. It starts anew when it was interrupted.
+Training keeps snapshots on its way: policies of several strengths, as plain arrays. It starts anew when it was interrupted
+(some ten minutes), and takes what lies in the folder when it was not.
 """
 
 from collections.abc import Callable

@@ -57,6 +57,7 @@ class Plan:
             {
                 "budget": self.budget,
                 "envs": self.task.envs,
+                "limit": self.task.limit,
                 "reward_scale": self.task.reward_scale,
                 "final_episodes": self.task.final_episodes,
                 "prior": prior.digest,

@@ -45,6 +45,7 @@ class Task:
     side_by_side: int = 50  # worlds of an evaluation; fewer where making one is slow
     # (folder, jobs=, episodes=, on_progress=, should_stop=) → whether it is done; None: scripted, made on the spot
     make_demonstrations: Callable[..., bool] | None = None
+    environment: str = ""  # what data sets call it
     draw: Callable | None = None  # (axes, paths, modes), for tasks in a plane
 
     def __post_init__(self):

@@ -67,7 +67,6 @@ def take(args, tasks) -> int:
     """Import a published data set as the demonstrations of one task."""
     from lpds_ros.bench.datasets import read_dataset
     from lpds_ros.bench.priors import FILE, save_demonstrations
-    from lpds_ros.bench.robosuite_worlds import SCENES
 
     if len(tasks) != 1 or tasks[0].make_demonstrations is None:
         raise ValueError("--from fills one task of gym, adroit or robomimic: name it with --task")
@@ -75,8 +74,7 @@ def take(args, tasks) -> int:
     folder = args.root / "demos" / task.suite / task.name
     if not args.again and (count := present(task, folder)):
         raise ValueError(f"{task.name}: {count} episodes in {folder} already; --again replaces them")
-    environment = SCENES[task.name].environment if task.suite == "robomimic" else ""
-    demos = read_dataset(args.source, task.problem, mask=args.mask, environment=environment)[: args.episodes]
+    demos = read_dataset(args.source, task.problem, mask=args.mask, environment=task.environment)[: args.episodes]
     save_demonstrations(folder / FILE, demos)
     print(f"{task.name}: {len(demos)} episodes of {args.source} in {folder}")
     return 0

@@ -22,7 +22,8 @@ def run(args) -> int:
     out = args.out or args.results.parent / "pictures"
     drawing = {}
     for suite in {row["suite"] for row in rows}:
-        drawing |= {(suite, name): task.draw for name, task in suite_tasks(suite).items() if task.draw}
+        for name, task in suite_tasks(suite).items():  # rows of another kind of prior are named after it
+            drawing |= {(suite, name + kind): task.draw for kind in ("", "-diffusion", "-flow") if task.draw}
     for file in draw_curves(rows, out) + draw_paths(rows, args.results, out, drawing):
         print(file)
     return 0

@@ -7,13 +7,13 @@ import threading
 import time
 from pathlib import Path
 
-HELP = "run LP-DS, DSRL, the prior and ablations on a suite; Ctrl-C leaves checkpoints that the same command goes on from"
+HELP = "run LP-DS, DSRL, DPPO, the prior and ablations on a suite; Ctrl-C leaves checkpoints that the same command goes on from"
 ROOT = Path("runs/bench")
 DEFAULT_METHODS = ("prior", "lpds", "dsrl-na", "dsrl-na-hard")
 
 
 def add_arguments(parser):
-    parser.add_argument("--suite", required=True, help="toy, avoiding or gym")
+    parser.add_argument("--suite", required=True, help="toy, avoiding, gym, adroit or robomimic")
     parser.add_argument("--task", nargs="+", help="tasks of the suite (default: all)")
     parser.add_argument("--method", nargs="+", help="see --list; fields may be set: lpds:delta=0.1,critics=5")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0], help="one run each (default 0)")
@@ -68,6 +68,8 @@ def run(args) -> int:
             for seed in args.seeds:
                 for method in methods:
                     # Nothing of the prior depends on the seed: the same episodes again would only look like evidence.
+                    if method == "prior" and seed != args.seeds[0]:
+                        continue
                     one(args, task, method, 0 if method == "prior" else seed, prior, probe, results, stop)
                     if stop.is_set():
                         print("stopped; the same command goes on from here")

@@ -74,11 +74,16 @@ def load_checkpoint(learner: Learner, directory: str | Path) -> bool:
         for name in learner.NETWORKS:
             prefix = name + "."
             own = {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}
+            if name == "pool" and not learner.pool.fits(own):
+                continue  # a cache of another size, or none: it fills again
             getattr(learner, name).load_state_dict(own)
         for name, optimizer in learner.optimizers.items():
             _restore_optimizer(optimizer, tensors, f"optimizer.{name}.")
     except (RuntimeError, KeyError) as error:
-        raise CheckpointError(f"{directory}: made with other network sizes ({str(error).splitlines()[0]})") from None
+        raise CheckpointError(
+            f"{directory}: made with other network sizes ({' '.join(str(error).split())}); resume with the same "
+            "configuration, or move the checkpoint away to start from the prior"
+        ) from None
     learner.updates, learner.version, learner.alpha = state["updates"], state["version"], state["alpha"]
     learner.rng.bit_generator.state = state["rng"]
     return True

@@ -32,10 +32,10 @@ class LearnerConfig:
     distill_base_fraction: float = 0.5  # (choice) share of Q^W's noises that are base noise; 1.0 is the paper's
     distill_states: int = 128  # (choice) states that a step of Q^W is fitted on, drawn from those decoded lately
     distill_noises: int = 4  # (choice) noises decoded at each of them
-    distill_fresh: int = 16  # (choice) states decoded anew for each step: Φ is frozen, what was decoded stays true
+    distill_fresh: int = 16  # (choice) states of a minibatch decoded anew: Φ is frozen, what was decoded stays true
     distill_pool: int = 2048  # (choice) states kept decoded, the oldest replaced first
     distill_contrast: float = 10.0  # (choice) weight of the differences between the noises of one state; 0: plain regression
-    distill_learning_rate: float = 1e-3  # (choice) of Q^W: its data are decoded afresh, it cannot overfit them
+    distill_learning_rate: float = 1e-3  # (choice) of Q^W: its data are many, and decoded anew all the time
     actor_target: Literal["min", "mean"] = "min"  # (choice) how the actor reads the Q^W ensemble
     target_refresh: float = 0.25  # (choice) share of TD targets decoded anew; the others keep the action decoded last
     timeout_terminates: bool = False  # true: treat a time-out as terminal, as the public DSRL code does

@@ -26,7 +26,8 @@ class Learner:
     """Owns networks, replay and dual; `update` makes one gradient step of each.
 
     decode: Φ, (state float32 [B, T_o·d_o], noise float32 [B, T_p, d_a]) → chunk float32 [B, T_p, d_a], the very session
-    that is deployed. state_shift, state_scale: float32 [T_o·d_o], the prior's normalisation of the observation.
+    that is deployed (a bench may give its like in bfloat16). state_shift, state_scale: float32 [T_o·d_o], the prior's
+    normalisation of the observation.
     """
 
     NETWORKS = ("critic", "target_critic", "noise_critic", "actor", "published_actor", "pool")  # what a checkpoint holds
@@ -147,9 +148,9 @@ class Learner:
         pool_state, pool_latent = self._distillation_set(batch.state)
         action = self._act(torch.cat([batch.next_state[stale], pool_state]), torch.cat([latent, pool_latent]))
         self.pool.add(self._normalise(pool_state), pool_latent, action[len(stale) :])
+        self._next_actions.put(serial[stale], action[: len(stale)].numpy())
         found = self._next_actions.get(serial)
-        found[stale] = action[: len(stale)]
-        self._next_actions.put(serial, found)
+        found[stale] = action[: len(stale)].numpy()  # also where a transition is kept by no number
         return torch.from_numpy(found)
 
     def _update_critic(self, state: Tensor, batch: Batch, next_state: Tensor, next_action: Tensor) -> dict[str, float]:
@@ -168,7 +169,9 @@ class Learner:
         actor's own ε + Δ.
         """
         noises = self.config.distill_noises
-        state = state[: self.config.distill_fresh].repeat_interleave(noises, 0)
+        # Drawn from all of the minibatch: its last rows are demonstrations.
+        drawn = self.rng.choice(len(state), min(self.config.distill_fresh, len(state)), replace=False)
+        state = state[drawn].repeat_interleave(noises, 0)
         noise = self._normal(len(state))
         steered = torch.arange(len(state))[:, None] % noises >= round(self.config.distill_base_fraction * noises)
         return state, torch.where(steered, noise + self.actor(self._normalise(state), noise), noise)

@@ -17,6 +17,11 @@ class LatentPool(nn.Module):
             self.register_buffer(name, torch.zeros(capacity, latents, size))
         self.register_buffer("total", torch.zeros((), dtype=torch.int64))
 
+    def fits(self, tensors: dict[str, Tensor]) -> bool:
+        """Whether `tensors` are the state of a pool of this size."""
+        own = self.state_dict()
+        return {name: t.shape for name, t in tensors.items()} == {name: t.shape for name, t in own.items()}
+
     def add(self, state: Tensor, latent: Tensor, action: Tensor):
         """Store S states with M latents and chunks each: [S·M, …], a state's rows one after another."""
         capacity, latents, _ = self.state.shape

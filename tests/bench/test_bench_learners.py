@@ -174,6 +174,25 @@ def test_the_action_residual_improves_and_starts_at_the_prior():
     assert executed > decode(state, noise)[:, :2, 0].mean() + 0.2
 
 
+def test_demonstrations_reach_the_critic_of_noises():
+    learner = make(Learner, LearnerConfig(**FAST | {"demo_share": 0.25, "distill_fresh": 8}))
+    demos = transitions(100, seed=4)
+    learner.add_demonstrations(dataclasses.replace(demos, state=np.full_like(demos.state, 55.0)))
+    for _ in range(20):
+        learner.update()
+    stored = learner.pool.state[: learner.pool.total, 0, 0]
+    assert 0.1 < (stored == 55.0).float().mean() < 0.4
+
+
+def test_serials_follow_the_ring():
+    learner = make(Learner, LearnerConfig(**FAST | {"replay_capacity": 7}))
+    for i in range(20):
+        one = transitions(1, seed=i)
+        learner.extend(dataclasses.replace(one, reward=np.full(1, float(learner.replay.total), np.float32)))
+    batch = learner.replay.sample(200, np.random.default_rng(0))
+    assert torch.equal(batch.serial.float(), batch.reward) and len(batch.serial.unique()) == 7
+
+
 def test_demonstrations_as_a_batch_take_their_share():
     learner = make(Learner, LearnerConfig(**FAST | {"demo_share": 0.5}))
     demos = transitions(100, seed=4)

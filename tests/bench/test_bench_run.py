@@ -111,6 +111,8 @@ def test_the_harness_runs_the_nodes_own_learner(prior):
         ("lpds:delta=x", "delta is a float"),
         ("lpds:delta=-1", "delta must be positive"),
         ("lpds:lagrangian=no", "true or false"),
+        ("lpds:precision=bf16", "one of float32, bfloat16"),
+        ("dppo:trained_steps=-1", "must not be negative"),
         ("lpds:delta", "field=value"),
         ("prior:delta=1", "no hyperparameters"),
     ],

@@ -107,6 +107,7 @@ def tasks() -> tuple[Task, ...]:
         Task(
             suite="adroit",
             name=name,
+            environment=s.environment,
             problem=Problem(name, s.observation_size, s.action_size, horizons=Horizons(1, s.chunk, s.chunk)),
             worlds=partial(worlds, s.environment),
             demonstrations=partial(read, name),

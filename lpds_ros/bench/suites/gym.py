@@ -150,6 +150,7 @@ def tasks() -> tuple[Task, ...]:
         Task(
             suite="gym",
             name=name,
+            environment=f"{name}-v5",
             problem=Problem(name, *SIZES[name], horizons=Horizons(1, 4, 4)),
             worlds=partial(worlds, f"{name}-v5"),
             demonstrations=partial(read, name),

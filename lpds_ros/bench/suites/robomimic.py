@@ -89,6 +89,7 @@ def make_task(name: str) -> Task:
     return Task(
         suite="robomimic",
         name=name,
+        environment=scene.environment,
         problem=Problem(name, scene.observation_size, scene.action_size, horizons=horizons),
         worlds=partial(RobosuiteWorlds, Pool(scene), limit=setting.limit),
         demonstrations=partial(read, name),
