@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from lpds_ros.bench.denoising import DenoisingPolicy
 from lpds_ros.bench.returns import ReturnScale, advantages
+from lpds_ros.learning.base import descend
 from lpds_ros.learning.networks import EnsembleMLP
 from lpds_ros.learning.replay import Replay, Transitions
 from lpds_ros.prior.config import PriorConfig
@@ -204,7 +205,7 @@ class DppoLearner:
 
     def _update_critic(self, state: Tensor, target: Tensor) -> dict[str, float]:
         loss = 0.5 * (self._value(state) - target).square().mean()
-        self._step("critic", loss)
+        descend(self.optimizers["critic"], loss)
         return {"critic/loss": loss.item(), "critic/return_std": self.scale.std}
 
     def _update_policy(self, state: Tensor, chain: Tensor, row: Tensor, k: Tensor) -> dict[str, float]:
@@ -215,15 +216,9 @@ class DppoLearner:
         advantage = self.judged.advantage[row]
         advantage = (advantage - advantage.mean()) / (advantage.std(correction=0) + 1e-8) * self._discount[k]
         loss = -torch.min(advantage * ratio, advantage * ratio.clamp(1.0 - clip, 1.0 + clip)).mean()
-        self._step("policy", loss)
+        descend(self.optimizers["policy"], loss)
         return {
             "actor/loss": loss.item(),
             "policy/divergence": (ratio - 1.0 - log_ratio).mean().item(),  # from the policy of the rollout
             "policy/clipped": ((ratio - 1.0).abs() > clip).float().mean().item(),  # share
         }
-
-    def _step(self, name: str, loss: Tensor):
-        optimizer = self.optimizers[name]
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward(inputs=optimizer.param_groups[0]["params"])
-        optimizer.step()

@@ -15,7 +15,6 @@ the length of their chunks. Not theirs: the networks are those of our own learne
 
 import copy
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -24,10 +23,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lpds_ros.learning.config import updates_owed
+from lpds_ros.learning.base import ReplayLearner
 from lpds_ros.learning.networks import EnsembleMLP, relu_layers
-from lpds_ros.learning.replay import Replay, Transitions
-from lpds_ros.problem import Problem
 
 LOG_STD = (-20.0, 2.0)
 
@@ -94,64 +91,39 @@ class Temperature(nn.Module):
         self.log_alpha = nn.Parameter(torch.tensor(math.log(initial)))
 
 
-class DsrlLearner:
+class DsrlLearner(ReplayLearner):
     """Owns networks, replay and temperature; `update` makes one gradient step of each (Q^W: `distill_share` of them).
 
-    decode, state_shift, state_scale, seed: as of lpds_ros.learning.lpds.Learner. The replay holds executed chunks
-    [T_a·d_a], or the noise [T_p·d_a] for the variant "sac".
+    The replay holds executed chunks [T_a·d_a], or the noise [T_p·d_a] for the variant "sac".
     """
 
     NETWORKS = ("critic", "target_critic", "noise_critic", "actor", "temperature")
 
-    def __init__(
-        self,
-        problem: Problem,
-        decode: Callable[[np.ndarray, np.ndarray], np.ndarray],
-        *,
-        prior_digest: str,
-        state_shift: np.ndarray,
-        state_scale: np.ndarray,
-        config: DsrlConfig,
-        seed: int,
-    ):
-        self.contract, self.config, self.prior_digest, self._decode = problem, config, prior_digest, decode
-        self.noise_size = math.prod(problem.noise_shape)
-        self.aliased = config.variant == "noise_aliased"
-        self._shift = torch.from_numpy(np.array(state_shift, np.float32))
-        self._scale = torch.from_numpy(np.array(state_scale, np.float32))
-        self.rng = np.random.default_rng(seed)
-        c, executed = config, problem.horizons.executed * problem.action_size
-        action = executed if self.aliased else self.noise_size
+    def __init__(self, *arguments, config: DsrlConfig, **named):
+        super().__init__(*arguments, config=config, **named)
+        self.alpha = config.alpha_init
+
+    def _build(self):
+        c, state = self.config, self.contract.state_size
         half, critic = c.precision == "bfloat16", (c.critic_width, c.critic_layers)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            self.critic = EnsembleMLP(c.critics, problem.state_size + action, *critic, half)
-            self.noise_critic = EnsembleMLP(c.critics, problem.state_size + self.noise_size, *critic, half)
-            self.actor = NoisePolicy(problem.state_size, self.noise_size, c.actor_width, c.actor_layers, half)
+        self.critic = EnsembleMLP(c.critics, state + self.action_size, *critic, half)
+        self.noise_critic = EnsembleMLP(c.critics, state + self.noise_size, *critic, half)
+        self.actor = NoisePolicy(state, self.noise_size, c.actor_width, c.actor_layers, half)
         self.target_critic = copy.deepcopy(self.critic).requires_grad_(False)
         self.temperature = Temperature(c.alpha_init)
         self.optimizers = {
             name: torch.optim.Adam(getattr(self, name).parameters(), lr=c.learning_rate, fused=True)
             for name in ("critic", "noise_critic", "actor", "temperature")
         }
-        self.replay = Replay(
-            problem, c.replay_capacity, timeout_terminates=c.timeout_terminates, action_size=action
-        )
-        self.alpha, self.updates, self.version = c.alpha_init, 0, 0
-
-    def extend(self, transitions: Transitions):
-        """Store a batch of decisions. ValueError if it cannot be used."""
-        self.replay.extend(transitions)
 
     @property
-    def warm(self) -> bool:
-        """True once the replay holds the warm-up's decisions."""
-        return self.replay.total >= max(1, self.config.warmup_decisions)
+    def aliased(self) -> bool:
+        """Whether the critic is one of actions."""
+        return self.config.variant == "noise_aliased"
 
     @property
-    def owed(self) -> int:
-        """Updates still owed for the decisions received."""
-        return updates_owed(self.config, self.replay.total, self.updates)
+    def action_size(self) -> int:
+        return super().action_size if self.aliased else self.noise_size
 
     @torch.no_grad()
     def choose(self, state: np.ndarray, draw: np.ndarray) -> np.ndarray:
@@ -207,20 +179,3 @@ class DsrlLearner:
         loss = 0.5 * (values - target).square().mean() * values.shape[0]
         self._step("noise_critic", loss)
         return {"distill/loss": loss.item()}
-
-    def _step(self, name: str, loss: Tensor):
-        optimizer = self.optimizers[name]
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward(inputs=optimizer.param_groups[0]["params"])
-        optimizer.step()
-
-    def _normalise(self, state: Tensor) -> Tensor:
-        return (state - self._shift) / self._scale
-
-    def _normal(self, rows: int) -> Tensor:
-        return torch.from_numpy(self.rng.standard_normal((rows, self.noise_size), np.float32))
-
-    def _act(self, state: Tensor, latent: Tensor) -> Tensor:
-        """Executed part of Φ(s, w), flattened: [B, T_a·d_a]."""
-        chunks = self._decode(state.numpy(), latent.numpy().reshape(-1, *self.contract.noise_shape))
-        return torch.from_numpy(chunks[:, : self.contract.horizons.executed].reshape(len(chunks), -1))

@@ -28,7 +28,7 @@ class ActionResidualLearner(Learner):
         raw_state, many = (s.repeat_interleave(count, 0) for s in (batch.state, state))
         with torch.no_grad():
             next_noise, noise = self._normal(rows), self._normal(rows * count)
-            chunks = self._decode_rows(torch.cat([batch.next_state, raw_state]), torch.cat([next_noise, noise]))
+            chunks = self._chunks(torch.cat([batch.next_state, raw_state]), torch.cat([next_noise, noise]))
             next_action = self._compose(chunks[:rows], self.actor(next_state, next_noise))
         metrics = self._update_critic(state, batch, next_state, next_action)
         raw = self.actor.raw(many, noise)
@@ -39,11 +39,7 @@ class ActionResidualLearner(Learner):
         self.updates += 1
         return metrics
 
-    def _decode_rows(self, state: Tensor, noise: Tensor) -> Tensor:
-        """Whole chunks [B, T_p, d_a]."""
-        return torch.from_numpy(self._decode(state.numpy(), noise.numpy().reshape(-1, *self.contract.noise_shape)))
-
     def _compose(self, chunks: Tensor, delta: Tensor) -> Tensor:
         """Executed part of the corrected chunks, flattened: [B, T_a·d_a]."""
-        action = torch.clamp(chunks + delta.unflatten(1, self.contract.noise_shape), self._low, self._high)
-        return action[:, : self.contract.horizons.executed].flatten(1)
+        corrected = chunks + delta.unflatten(1, self.contract.noise_shape)
+        return self._executed(torch.clamp(corrected, self._low, self._high))

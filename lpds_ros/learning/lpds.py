@@ -6,69 +6,40 @@ the learned residual, w = ε + Δ, Φ the frozen decoder, a = Φ(s, w), α the d
 
 import copy
 import dataclasses
-from collections.abc import Callable
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from lpds_ros.contract import Contract
-from lpds_ros.learning.config import LearnerConfig, updates_owed
+from lpds_ros.learning.base import ReplayLearner
+from lpds_ros.learning.config import LearnerConfig
 from lpds_ros.learning.networks import EnsembleMLP, PerturbationActor
 from lpds_ros.learning.pool import LatentPool, NextActions
 from lpds_ros.learning.replay import Batch, Replay, Transitions, join
-from lpds_ros.problem import Problem
 from lpds_ros.records import Decision
 from lpds_ros.weights import ActorParameters
 
 
-class Learner:
-    """Owns networks, replay and dual; `update` makes one gradient step of each.
+class Learner(ReplayLearner):
+    """Owns networks, replay and dual; `update` makes one gradient step of each."""
 
-    decode: Φ, (state float32 [B, T_o·d_o], noise float32 [B, T_p, d_a]) → chunk float32 [B, T_p, d_a], the very session
-    that is deployed (a bench may give its like in bfloat16). state_shift, state_scale: float32 [T_o·d_o], the prior's
-    normalisation of the observation.
-    """
+    NETWORKS = ("critic", "target_critic", "noise_critic", "actor", "published_actor", "pool")
 
-    NETWORKS = ("critic", "target_critic", "noise_critic", "actor", "published_actor", "pool")  # what a checkpoint holds
-
-    def __init__(
-        self,
-        contract: Contract | Problem,
-        decode: Callable[[np.ndarray, np.ndarray], np.ndarray],
-        *,
-        prior_digest: str,
-        state_shift: np.ndarray,
-        state_scale: np.ndarray,
-        config: LearnerConfig,
-        seed: int,
-    ):
-        self.contract, self.config, self.prior_digest = contract, config, prior_digest
-        self._decode = decode
-        self._dimensions = int(np.prod(contract.noise_shape))
-        self._shift = torch.from_numpy(np.array(state_shift, np.float32))
-        self._scale = torch.from_numpy(np.array(state_scale, np.float32))
-        self.rng = np.random.default_rng(seed)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            self._build()
-        self.replay = Replay(contract, config.replay_capacity, timeout_terminates=config.timeout_terminates)
+    def __init__(self, *arguments, config: LearnerConfig, **named):
+        super().__init__(*arguments, config=config, **named)
         self.demonstrations: Replay | None = None
-        self._next_actions = NextActions(config.replay_capacity, self.replay.action_size)
+        self._next_actions = NextActions(config.replay_capacity, self.action_size)
         self.alpha = config.alpha_init if config.lagrangian else 0.0
-        self.updates = 0
-        self.version = 0
 
     def _build(self):
-        c, state = self.config, self.contract.state_size
-        action = self.contract.horizons.executed * self.contract.action_size
+        c, state, action = self.config, self.contract.state_size, self.action_size
         half, critic = c.precision == "bfloat16", (c.critic_width, c.critic_layers)
         self.critic = EnsembleMLP(c.critics, state + action, *critic, half)
         self.target_critic = copy.deepcopy(self.critic).requires_grad_(False)
-        self.noise_critic = EnsembleMLP(c.critics, state + self._dimensions, *critic, half)
-        radius = c.radius(self._dimensions)
-        self.actor = PerturbationActor(state, self._dimensions, c.actor_width, c.actor_layers, c.context, radius, half)
-        self.pool = LatentPool(c.distill_pool, c.distill_noises, (state, self._dimensions, action))
+        self.noise_critic = EnsembleMLP(c.critics, state + self.noise_size, *critic, half)
+        radius = c.radius(self.noise_size)
+        self.actor = PerturbationActor(state, self.noise_size, c.actor_width, c.actor_layers, c.context, radius, half)
+        self.pool = LatentPool(c.distill_pool, c.distill_noises, (state, self.noise_size, action))
         self.published_actor = copy.deepcopy(self.actor).requires_grad_(False)
         self.optimizers = {
             name: torch.optim.Adam(getattr(self, name).parameters(), lr=rate, fused=True)
@@ -85,10 +56,6 @@ class Learner:
         """Store one decision, whoever made it. False if its id is known; ValueError if it cannot be used."""
         return self.replay.add(decision)
 
-    def extend(self, transitions: Transitions):
-        """Store a batch of decisions made by vectorised environments. ValueError if it cannot be used."""
-        self.replay.extend(transitions)
-
     def add_demonstrations(self, demonstrations: list[Decision] | Transitions):
         """Load demonstrations; `demo_share` of each batch is drawn from them."""
         if self.demonstrations is None:
@@ -98,16 +65,6 @@ class Learner:
             return
         for decision in demonstrations:
             self.demonstrations.add(decision)
-
-    @property
-    def warm(self) -> bool:
-        """True once the replay holds the warm-up's decisions."""
-        return self.replay.total >= max(1, self.config.warmup_decisions)
-
-    @property
-    def owed(self) -> int:
-        """Updates still owed for the decisions received."""
-        return updates_owed(self.config, self.replay.total, self.updates)
 
     def _batch(self) -> Batch:
         c, share = self.config, self.config.demo_share
@@ -206,7 +163,7 @@ class Learner:
         """
         c = self.config
         value = values.min(0).values if c.actor_target == "min" else values.mean(0)
-        gap = c.reduce(raw.square().sum(-1).mean(), self._dimensions) - c.delta
+        gap = c.reduce(raw.square().sum(-1).mean(), self.noise_size) - c.delta
         if c.alpha_relative:
             gap = gap / c.delta
         # Integral control alone swings: the residual overshoots, α winds up, the policy shifts under its critics. The
@@ -221,16 +178,10 @@ class Learner:
         return {
             "actor/loss": loss.item(),
             "dual/alpha": self.alpha,
-            "delta/sq_mean": total / self._dimensions,
+            "delta/sq_mean": total / self.noise_size,
             "delta/sq_sum": total,
             "delta/budget": c.delta,
         }
-
-    def _step(self, name: str, loss: Tensor):
-        optimizer = self.optimizers[name]
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward(inputs=optimizer.param_groups[0]["params"])
-        optimizer.step()
 
     @torch.no_grad()
     def _track(self):
@@ -241,17 +192,6 @@ class Learner:
         )
         for follower, leader, rate in pairs:
             torch._foreach_lerp_(list(follower.parameters()), list(leader.parameters()), rate)
-
-    def _normalise(self, state: Tensor) -> Tensor:
-        return (state - self._shift) / self._scale
-
-    def _normal(self, rows: int) -> Tensor:
-        return torch.from_numpy(self.rng.standard_normal((rows, self._dimensions), np.float32))
-
-    def _act(self, state: Tensor, latent: Tensor) -> Tensor:
-        """Executed part of Φ(s, w), flattened: [B, T_a·d_a]."""
-        chunks = self._decode(state.numpy(), latent.numpy().reshape(-1, *self.contract.noise_shape))
-        return torch.from_numpy(chunks[:, : self.contract.horizons.executed].reshape(len(chunks), -1))
 
     @torch.no_grad()
     def perturb(self, state: np.ndarray, noise: np.ndarray) -> np.ndarray:
