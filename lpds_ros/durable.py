@@ -1,7 +1,13 @@
-"""Files that survive a crash: after it the old content is there or the new, whole."""
+"""Files and folders that survive a crash: after it the old content is there or the new, whole."""
 
+import io
 import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+import numpy as np
 
 
 def write_whole(path: Path, content: bytes):
@@ -15,6 +21,49 @@ def write_whole(path: Path, content: bytes):
     sync(path.parent)
 
 
+def write_arrays(path: Path, arrays: dict[str, np.ndarray]):
+    """Write numpy arrays by name as a compressed .npz, like `write_whole`; its folder is made where there is none.
+
+    Raises ValueError for an array of objects: reading it would take pickle.
+    """
+    for name, array in arrays.items():
+        if np.asarray(array).dtype.hasobject:
+            raise ValueError(f"{path}: {name} is an array of objects, which only pickle can write")
+    content = io.BytesIO()
+    np.savez_compressed(content, **arrays)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, content.getvalue())
+
+
+@contextmanager
+def replaced_folder(path: Path) -> Iterator[Path]:
+    """An empty folder to fill, which then takes the place of `path`. Left by an exception, `path` is as it was.
+
+    Killed between two renames there is no `path` but the old one beside it: read through `surviving`.
+    """
+    fresh, old = _beside(path, ".new"), _beside(path, ".old")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    try:
+        yield fresh
+        for file in [*fresh.rglob("*"), fresh]:
+            sync(file)
+    except BaseException:
+        shutil.rmtree(fresh)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+    if path.exists():
+        path.rename(old)
+    fresh.rename(path)
+    shutil.rmtree(old, ignore_errors=True)
+    sync(path.parent)
+
+
+def surviving(path: Path) -> Path:
+    """`path`, or the folder that `replaced_folder` had moved aside when it was killed."""
+    return path if path.exists() else _beside(path, ".old")
+
+
 def sync(path: Path):
     """Push a file's content, or a folder's entries, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
@@ -22,3 +71,7 @@ def sync(path: Path):
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _beside(path: Path, end: str) -> Path:
+    return path.with_name(f".{path.name}{end}")

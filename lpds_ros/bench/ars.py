@@ -13,6 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+from lpds_ros.durable import write_arrays
+
 EVALUATE_EVERY = 10
 
 
@@ -150,13 +152,8 @@ def _fresh(config: ArsConfig) -> Search:
 
 
 def _save(path: Path, state: Search):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}.new.npz")
-    statistics = dict(count=state.count, mean=state.mean, m2=state.m2)
-    np.savez(
-        fresh, matrix=state.matrix, iteration=state.iteration, history=state.history, policies=state.policies, **statistics
-    )
-    fresh.replace(path)
+    names = ("matrix", "count", "mean", "m2", "iteration", "history", "policies")
+    write_arrays(path, {name: np.array(getattr(state, name)) for name in names})
 
 
 def _load(path: Path) -> Search:

@@ -16,10 +16,11 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
-from lpds_ros.bench.priors import read_demonstrations, save_demonstrations
+from lpds_ros.bench.demonstrations import read_demonstrations, save_demonstrations
 from lpds_ros.bench.run import differences
 from lpds_ros.bench.task import BenchError
 from lpds_ros.data.demonstration import Demonstration
+from lpds_ros.durable import write_whole
 
 Recorder = Callable[[int, Callable[[], bool]], Demonstration | None]
 POLL_S = 0.2
@@ -85,9 +86,7 @@ def _claim(folder: Path, identity: dict):
     path = folder / "expert.json"
     identity = json.loads(json.dumps(identity))
     if not path.exists():
-        fresh = path.with_name(f".{path.name}.new")
-        fresh.write_text(json.dumps(identity, indent=1))
-        fresh.replace(path)
+        write_whole(path, json.dumps(identity, indent=1).encode())
         return
     changed = differences(json.loads(path.read_text()), identity)
     if changed:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from lpds_ros.bench.task import BenchError
+from lpds_ros.durable import write_arrays
 
 FILE = "ppo.npz"
 CLIP = 10.0  # of normalised observations, as in Stable-Baselines3
@@ -131,10 +132,7 @@ def save(path: Path, found: list[Snapshot]):
         arrays |= {f"{i}.shift": one.shift, f"{i}.scale": one.scale}
         for j, (weight, bias) in enumerate(one.layers):
             arrays |= {f"{i}.weight.{j}": weight, f"{i}.bias.{j}": bias}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}.new.npz")
-    np.savez(fresh, **arrays)
-    fresh.replace(path)
+    write_arrays(path, arrays)
 
 
 def load(path: Path) -> list[Snapshot]:

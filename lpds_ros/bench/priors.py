@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from lpds_ros.bench.demonstrations import folder_of
 from lpds_ros.bench.task import BenchError, Task
 from lpds_ros.data.demonstration import Demonstration, digest_demos
 from lpds_ros.learning.replay import Transitions
@@ -20,8 +21,6 @@ from lpds_ros.prior.checkpoint import Checkpoint, load_checkpoint
 from lpds_ros.prior.config import PriorConfig
 from lpds_ros.prior.sampler import Decoder
 from lpds_ros.prior.train import make_decoder, train
-
-FILE = "demos.npz"  # in the folder of a task's demonstrations
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ def load_prior(
     KeyboardInterrupt when `should_stop` ended the training.
     """
     config = config or task.prior
-    demonstrations = task.demonstrations(root / "demos" / task.suite / task.name)
+    demonstrations = task.demonstrations(folder_of(root, task.suite, task.name))
     identity = json.dumps([digest_demos(demonstrations), dataclasses.asdict(config), task.problem.digest])
     folder = root / "priors" / f"{task.suite}-{task.name}-{config.kind}-{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
     checkpoint = _trained(folder, config)
@@ -132,36 +131,3 @@ def transitions_of(demonstrations, task: Task) -> Transitions:
             parts.append((states[start], rows.ravel(), reward, last and ends, last and not ends, states[stop]))
     state, action, reward, terminated, truncated, next_state = map(np.array, zip(*parts))
     return Transitions(state, action, reward, terminated, truncated, next_state)
-
-
-def save_demonstrations(path: Path, demonstrations: list[Demonstration]):
-    """Write demonstrations as one .npz: rows of all episodes one after another, and the length of each. Never pickle."""
-    arrays = {
-        name: np.concatenate([getattr(demo, name) for demo in demonstrations])
-        for name in ("observations", "actions", "rewards")
-    }
-    arrays["final_observations"] = np.array([demo.final_observation for demo in demonstrations])
-    arrays["lengths"] = np.array([len(demo) for demo in demonstrations])
-    arrays["success"] = np.array([demo.success for demo in demonstrations])
-    arrays["seeds"] = np.array([demo.seed for demo in demonstrations])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}.new.npz")
-    np.savez_compressed(fresh, **arrays)
-    fresh.replace(path)
-
-
-def read_demonstrations(path: Path, how_to_make: str) -> list[Demonstration]:
-    """What `save_demonstrations` wrote. Raises BenchError with `how_to_make` when absent, or when it cannot be read."""
-    if not path.exists():
-        raise BenchError(f"{path}: no demonstrations; make them with `{how_to_make}`")
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            data = dict(arrays)
-        stops = np.cumsum(data["lengths"])[:-1]
-        rows = [np.split(data[name], stops) for name in ("observations", "actions", "rewards")]
-        episodes = zip(*rows, data["success"], data["seeds"], data["final_observations"])
-        return [
-            Demonstration(o, a, r, bool(success), int(seed), "expert", final) for o, a, r, success, seed, final in episodes
-        ]
-    except (OSError, ValueError, KeyError) as error:
-        raise BenchError(f"{path}: not readable ({error}); make it again with `{how_to_make}`") from None

@@ -20,7 +20,7 @@ from lpds_ros.bench.methods import Method, configure, make_method
 from lpds_ros.bench.priors import Prior
 from lpds_ros.bench.task import BenchError, Task
 from lpds_ros.bench.worlds import run_chunk
-from lpds_ros.durable import sync
+from lpds_ros.durable import replaced_folder, surviving
 from lpds_ros.learning.checkpoint import load_checkpoint, save_checkpoint
 
 SMOOTHING = 0.01  # of the reported metrics, per update
@@ -202,27 +202,15 @@ class Run:
     def _save(self, started: float, cpu: float):
         """Write learner, replay and state so that at any moment either the old or the new checkpoint is whole."""
         self._clock(started, cpu)
-        fresh, old = (self._folder.with_name(self._folder.name + end) for end in (".new", ".old"))
-        shutil.rmtree(fresh, ignore_errors=True)
-        fresh.mkdir(parents=True)
-        save_checkpoint(self.method.learner, fresh / "learner")
-        with (fresh / "replay.npz").open("wb") as stream:
-            np.savez(stream, **self.method.learner.replay.arrays())
         setting = self.plan.describe(self._prior)
-        (fresh / "run.json").write_text(json.dumps({"state": dataclasses.asdict(self.state), "setting": setting}))
-        for name in ("replay.npz", "run.json"):
-            sync(fresh / name)
-        shutil.rmtree(old, ignore_errors=True)
-        if self._folder.exists():
-            self._folder.rename(old)
-        fresh.rename(self._folder)
-        shutil.rmtree(old, ignore_errors=True)
+        with replaced_folder(self._folder) as fresh:
+            save_checkpoint(self.method.learner, fresh / "learner")
+            np.savez(fresh / "replay.npz", **self.method.learner.replay.arrays())
+            (fresh / "run.json").write_text(json.dumps({"state": dataclasses.asdict(self.state), "setting": setting}))
         self._saved_s = time.monotonic()
 
     def _restore(self):
-        folder = self._folder
-        if not folder.exists():
-            folder = folder.with_name(folder.name + ".old")
+        folder = surviving(self._folder)
         if self.method.learner is None or not (folder / "run.json").exists():
             return
         saved = json.loads((folder / "run.json").read_text())

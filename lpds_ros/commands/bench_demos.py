@@ -21,6 +21,7 @@ def add_arguments(parser):
 
 
 def run(args) -> int:
+    from lpds_ros.bench.demonstrations import folder_of
     from lpds_ros.bench.task import find_tasks
 
     if args.jobs < 1 or args.episodes is not None and args.episodes < 1:
@@ -34,7 +35,7 @@ def run(args) -> int:
     before = signal.signal(signal.SIGINT, lambda *_: stop.set())
     try:
         for task in tasks:
-            folder = args.root / "demos" / task.suite / task.name
+            folder = folder_of(args.root, task.suite, task.name)
             if task.make_demonstrations is None:
                 print(f"{task.name}: scripted, made whenever a prior is trained; nothing to do")
                 continue
@@ -66,12 +67,12 @@ def present(task, folder: Path) -> int:
 def take(args, tasks) -> int:
     """Import a published data set as the demonstrations of one task."""
     from lpds_ros.bench.datasets import read_dataset
-    from lpds_ros.bench.priors import FILE, save_demonstrations
+    from lpds_ros.bench.demonstrations import FILE, folder_of, save_demonstrations
 
     if len(tasks) != 1 or tasks[0].make_demonstrations is None:
         raise ValueError("--from fills one task of gym, adroit or robomimic: name it with --task")
     (task,) = tasks
-    folder = args.root / "demos" / task.suite / task.name
+    folder = folder_of(args.root, task.suite, task.name)
     if not args.again and (count := present(task, folder)):
         raise ValueError(f"{task.name}: {count} episodes in {folder} already; --again replaces them")
     demos = read_dataset(args.source, task.problem, mask=args.mask, environment=task.environment)[: args.episodes]

@@ -1,18 +1,17 @@
 """Checkpoint of a learner: networks, optimisers, dual, random state, counters. The replay is rebuilt from the rollout log, and
 the next actions kept with it are decoded anew.
 
-Written to a temporary directory, synced, renamed; `state.json`, written last, marks it complete. Never pickle.
+Written to a temporary directory, synced, renamed. Never pickle.
 """
 
 import json
-import shutil
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from lpds_ros.durable import sync
+from lpds_ros.durable import replaced_folder, surviving
 from lpds_ros.learning.lpds import Learner
 
 
@@ -22,16 +21,10 @@ class CheckpointError(ValueError):
 
 def save_checkpoint(learner: Learner, directory: str | Path):
     """Write `directory` so that at any moment either the old or the new checkpoint is whole."""
-    directory = Path(directory)
-    fresh, old = directory.with_name(directory.name + ".new"), directory.with_name(directory.name + ".old")
-    shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir(parents=True)
     tensors = {f"{n}.{k}": v.contiguous() for n in learner.NETWORKS for k, v in getattr(learner, n).state_dict().items()}
     for name, optimizer in learner.optimizers.items():
         for index, state in optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{name}.{index}.{k}": v.contiguous() for k, v in state.items()}
-    save_file(tensors, fresh / "learner.safetensors")
-    sync(fresh / "learner.safetensors")
     state = {
         "contract_digest": learner.contract.digest,
         "prior_digest": learner.prior_digest,
@@ -41,24 +34,16 @@ def save_checkpoint(learner: Learner, directory: str | Path):
         "replay_total": learner.replay.total,
         "rng": learner.rng.bit_generator.state,
     }
-    (fresh / "state.json").write_text(json.dumps(state))
-    sync(fresh / "state.json")
-    sync(fresh)
-    shutil.rmtree(old, ignore_errors=True)
-    if directory.exists():
-        directory.rename(old)
-    fresh.rename(directory)
-    shutil.rmtree(old, ignore_errors=True)
-    sync(directory.parent)
+    with replaced_folder(Path(directory)) as fresh:
+        save_file(tensors, fresh / "learner.safetensors")
+        (fresh / "state.json").write_text(json.dumps(state))
 
 
 def load_checkpoint(learner: Learner, directory: str | Path) -> bool:
     """Restore `learner` in place. False when there is none; CheckpointError when it belongs to another prior or contract."""
-    directory = Path(directory)
+    directory = surviving(Path(directory))
     if not (directory / "state.json").exists():
-        directory = directory.with_name(directory.name + ".old")
-        if not (directory / "state.json").exists():
-            return False
+        return False
     try:
         state = json.loads((directory / "state.json").read_text())
         tensors = load_file(directory / "learner.safetensors")

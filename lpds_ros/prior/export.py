@@ -7,8 +7,6 @@ import importlib.metadata
 import io
 import json
 import logging
-import os
-import shutil
 import warnings
 from pathlib import Path
 
@@ -18,7 +16,7 @@ import yaml
 from safetensors.torch import save
 
 from lpds_ros.contract import Contract, contract_to_dict
-from lpds_ros.durable import write_whole
+from lpds_ros.durable import replaced_folder, write_arrays, write_whole
 from lpds_ros.prior.bundle import (
     DECODER,
     GOLDEN,
@@ -61,18 +59,13 @@ def export(
     if out.exists() and any(out.iterdir()) and not (out / MANIFEST).is_file():
         raise PriorError(f"{out} exists and is no bundle: choose another place")
     decoder = make_decoder(checkpoint)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(f".{out.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
     try:
-        _write(decoder, checkpoint, partial, name or out.name, licence)
-        _check_parity(decoder, load_bundle(partial))
-        _rename(partial, out)
+        # `actor/` of the bundle it replaces goes with it: it belongs to that prior
+        with replaced_folder(out) as fresh:
+            _write(decoder, checkpoint, fresh, name or out.name, licence)
+            _check_parity(decoder, load_bundle(fresh))
     except BundleError as error:
         raise PriorError(f"export failed, no bundle was written: {error}") from None
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return load_bundle(out)
 
 
@@ -87,9 +80,7 @@ def _write(decoder: Decoder, checkpoint: Checkpoint, folder: Path, name: str, li
             f"noise_{batch}": noise,
             f"action_{batch}": run_torch(decoder, observation, noise),
         }
-    content = io.BytesIO()
-    np.savez(content, **arrays)
-    write_whole(folder / GOLDEN, content.getvalue())
+    write_arrays(folder / GOLDEN, arrays)
     files = {file: _entry(folder / file) for file in (DECODER, WEIGHTS, GOLDEN)}
     manifest = _manifest(decoder, checkpoint, files, name, licence)
     manifest = dataclasses.replace(manifest, manifest_digest=manifest.own_digest())
@@ -190,16 +181,6 @@ def _manifest(decoder, checkpoint, files, name, licence) -> Manifest:
 
 def _entry(path: Path) -> FileEntry:
     return FileEntry(hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_size)
-
-
-def _rename(partial: Path, out: Path):
-    """Give the finished folder its name. `actor/` of the bundle it replaces goes: it belongs to that prior."""
-    old = out.with_name(f".{out.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if out.exists():
-        os.replace(out, old)
-    os.replace(partial, out)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 @contextlib.contextmanager

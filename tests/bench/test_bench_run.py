@@ -8,9 +8,10 @@ import pytest
 from bench_fixtures import small_task
 
 from lpds_ros.bench import results
+from lpds_ros.bench.demonstrations import read_demonstrations, save_demonstrations
 from lpds_ros.bench.evaluate import Probe, evaluate
 from lpds_ros.bench.methods import METHODS, Frozen, configure, make_method
-from lpds_ros.bench.priors import load_prior, read_demonstrations, save_demonstrations, transitions_of
+from lpds_ros.bench.priors import load_prior, transitions_of
 from lpds_ros.bench.run import Plan, Run, differences
 from lpds_ros.bench.task import BenchError, find_tasks
 from lpds_ros.learning.lpds import Learner

@@ -10,7 +10,7 @@ from bench_fixtures import PRIOR, small_task
 from lpds_ros import cli
 from lpds_ros.bench import task as task_module
 from lpds_ros.bench.ars import ArsConfig, search
-from lpds_ros.bench.priors import read_demonstrations
+from lpds_ros.bench.demonstrations import read_demonstrations
 
 PNG = b"\x89PNG"
 

@@ -8,7 +8,7 @@ import pytest
 
 from lpds_ros import cli
 from lpds_ros.bench.datasets import read_dataset, read_minari, read_robomimic
-from lpds_ros.bench.priors import read_demonstrations
+from lpds_ros.bench.demonstrations import read_demonstrations
 from lpds_ros.contract import Horizons
 from lpds_ros.data.demonstration import DemoError
 from lpds_ros.problem import Problem

@@ -5,24 +5,19 @@ a planner's does. Learners see the sparse reward (10 on success, −0.1 before):
 the goal than for reaching it, once success ends an episode, and their meaning changed within v1.
 """
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from lpds_ros.bench.collect import collect
-from lpds_ros.bench.priors import FILE, read_demonstrations, save_demonstrations
+from lpds_ros.bench.demonstrations import FIRST_SEED, recorded
 from lpds_ros.bench.task import Task
 from lpds_ros.bench.worlds import GymWorlds
 from lpds_ros.contract import Horizons
-from lpds_ros.data.demonstration import Demonstration
 from lpds_ros.prior.config import PriorConfig
 from lpds_ros.problem import Problem
 
 LIMIT = 200
-FIRST_SEED = 20_000  # training and evaluation draw theirs elsewhere
 
 
 @dataclass(frozen=True)
@@ -63,27 +58,15 @@ def worlds(environment: str, count: int) -> GymWorlds:
     return GymWorlds(partial(make_env, environment), count, succeeded)
 
 
-def read(name: str, folder: Path) -> list[Demonstration]:
-    return read_demonstrations(folder / FILE, f"lpds bench demos --suite adroit --task {name}")
-
-
-def make(
-    name: str,
-    folder: Path,
-    *,
-    jobs: int,
-    episodes: int | None = None,
-    on_progress: Callable[[str], None] = lambda text: None,
-    should_stop: Callable[[], bool] = lambda: False,
-) -> bool:
-    """Record the expert's successes into `folder`; False when stopped before (the same call goes on)."""
+def produce(name: str, folder: Path, *, jobs: int, episodes: int | None, on_progress, should_stop):
+    """The expert's successes, their files in `folder`; None when stopped before (the same call goes on)."""
     make_env(SETTINGS[name].environment).close()  # a missing package is told before any process starts
     import mujoco
 
     from lpds_ros.bench.suites.adroit_expert import EXPERTS, record
 
     expert = EXPERTS[name]
-    demos = collect(
+    return collect(
         partial(record, SETTINGS[name].environment, name),
         folder / "episodes",
         episodes or SETTINGS[name].episodes,
@@ -91,15 +74,9 @@ def make(
         # trajectories differ between versions of MuJoCo under equal actions
         identity={"task": name, "mujoco": mujoco.__version__, "mppi": asdict(expert.mppi), "cost": expert.version},
         jobs=jobs,
-        on_progress=lambda text: on_progress(f"{name}: {text}"),
+        on_progress=on_progress,
         should_stop=should_stop,
     )
-    if demos is None:
-        return False
-    save_demonstrations(folder / FILE, demos)
-    lengths = [len(demo) for demo in demos]
-    on_progress(f"{name}: {len(demos)} episodes of {np.mean(lengths):.0f} steps ({min(lengths)} to {max(lengths)})")
-    return True
 
 
 def tasks() -> tuple[Task, ...]:
@@ -110,8 +87,7 @@ def tasks() -> tuple[Task, ...]:
             environment=s.environment,
             problem=Problem(name, s.observation_size, s.action_size, horizons=Horizons(1, s.chunk, s.chunk)),
             worlds=partial(worlds, s.environment),
-            demonstrations=partial(read, name),
-            make_demonstrations=partial(make, name),
+            **recorded("adroit", name, partial(produce, name)),
             prior=PriorConfig(kind="flow", width=128, blocks=3, updates=6000, checkpoint_every=2000, evaluate_every=2000),
             budget=s.budget,
             limit=LIMIT,

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from lpds_ros.bench.ars import ArsConfig, Search, act, search
+from lpds_ros.bench.demonstrations import FIRST_SEED, recorded
 from lpds_ros.bench.ppo_expert import PpoConfig, snapshots
-from lpds_ros.bench.priors import FILE, read_demonstrations, save_demonstrations
 from lpds_ros.bench.task import BenchError, Task
 from lpds_ros.bench.worlds import GymWorlds
 from lpds_ros.contract import Horizons
@@ -50,30 +50,10 @@ def worlds(environment: str, count: int) -> GymWorlds:
     return GymWorlds(partial(make_env, environment), count)
 
 
-def read(name: str, folder: Path) -> list[Demonstration]:
-    return read_demonstrations(folder / FILE, f"lpds bench demos --suite gym --task {name}")
-
-
-def make(
-    name: str,
-    folder: Path,
-    *,
-    jobs: int,
-    episodes: int | None = None,
-    on_progress: Callable[[str], None] = lambda text: None,
-    should_stop: Callable[[], bool] = lambda: False,
-) -> bool:
-    """Train experts and record episodes into `folder`; False when stopped before (the same call goes on)."""
+def produce(name: str, folder: Path, *, jobs: int, episodes: int | None, on_progress, should_stop):
+    """Train experts in `folder` and play their episodes; None when stopped before (the same call goes on)."""
     policies = experts(name, folder, jobs, on_progress, should_stop)
-    if policies is None:
-        return False
-    demos = record(f"{name}-v5", choose(policies, STRENGTHS[name]), episodes or EPISODES)
-    save_demonstrations(folder / FILE, demos)
-    returns = [float(demo.rewards.sum()) for demo in demos]
-    on_progress(
-        f"{name}: {len(demos)} episodes, return {np.mean(returns):.0f} ({min(returns):.0f} to {max(returns):.0f})"
-    )
-    return True
+    return policies and record(f"{name}-v5", choose(policies, STRENGTHS[name]), episodes or EPISODES)
 
 
 def experts(name: str, folder: Path, jobs: int, on_progress, should_stop) -> list[tuple[float, Policy]] | None:
@@ -84,7 +64,7 @@ def experts(name: str, folder: Path, jobs: int, on_progress, should_stop) -> lis
             config,
             folder,
             on_snapshot=lambda steps, one: on_progress(
-                f"{name}: {steps} of {config.steps} steps, return {one.value:.0f}"
+                f"{steps} of {config.steps} steps, return {one.value:.0f}"
             ),
             should_stop=should_stop,
         )
@@ -93,9 +73,7 @@ def experts(name: str, folder: Path, jobs: int, on_progress, should_stop) -> lis
 
     def told(state: Search):
         if state.history and state.history[-1][0] == state.iteration:
-            on_progress(
-                f"{name}: iteration {state.iteration} of {config.iterations}, return {state.history[-1][1]:.0f}"
-            )
+            on_progress(f"iteration {state.iteration} of {config.iterations}, return {state.history[-1][1]:.0f}")
 
     state = search(config, folder, jobs=jobs, on_iteration=told, should_stop=should_stop)
     if state.iteration < config.iterations:
@@ -122,7 +100,7 @@ def record(environment: str, policies: list[Policy], episodes: int) -> list[Demo
     spread = np.linspace(len(policies) - 1, 0, min(episodes, len(policies))).round().astype(int)
     for i in range(episodes):
         rng, policy = np.random.default_rng([7, i]), policies[spread[i % len(spread)]]
-        observation, over, observations, actions, rewards = env.reset(seed=20_000 + i)[0], False, [], [], []
+        observation, over, observations, actions, rewards = env.reset(seed=FIRST_SEED + i)[0], False, [], [], []
         while not over:
             action = np.clip(policy(observation) + rng.normal(0.0, ACTION_NOISE, action_size), -1.0, 1.0)
             observations.append(observation)
@@ -153,8 +131,7 @@ def tasks() -> tuple[Task, ...]:
             environment=f"{name}-v5",
             problem=Problem(name, *SIZES[name], horizons=Horizons(1, 4, 4)),
             worlds=partial(worlds, f"{name}-v5"),
-            demonstrations=partial(read, name),
-            make_demonstrations=partial(make, name),
+            **recorded("gym", name, partial(produce, name)),
             prior=PriorConfig(kind="diffusion", width=128, blocks=3, updates=8000, checkpoint_every=2000),
             budget=120_000,
             limit=LIMIT,

@@ -6,25 +6,19 @@ and Can are therefore tighter than the published ones: about the time in which t
 Robosuite is an optional extra; the line that installs it is in the error that its absence raises.
 """
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from lpds_ros.bench.collect import collect
-from lpds_ros.bench.priors import FILE, read_demonstrations, save_demonstrations
+from lpds_ros.bench.demonstrations import FIRST_SEED, recorded
 from lpds_ros.bench.robosuite_collect import record
 from lpds_ros.bench.robosuite_experts import EXPERTS
 from lpds_ros.bench.robosuite_worlds import SCENES, Pool, RobosuiteWorlds, import_robosuite
 from lpds_ros.bench.task import Task
 from lpds_ros.contract import Horizons
-from lpds_ros.data.demonstration import Demonstration
 from lpds_ros.prior.config import PriorConfig
 from lpds_ros.problem import Problem
-
-FIRST_SEED = 20_000  # training and evaluation draw theirs elsewhere
 
 
 @dataclass(frozen=True)
@@ -50,37 +44,19 @@ SETTINGS = {
 }
 
 
-def read(name: str, folder: Path) -> list[Demonstration]:
-    return read_demonstrations(folder / FILE, f"lpds bench demos --suite robomimic --task {name}")
-
-
-def make(
-    name: str,
-    folder: Path,
-    *,
-    jobs: int,
-    episodes: int | None = None,
-    on_progress: Callable[[str], None] = lambda text: None,
-    should_stop: Callable[[], bool] = lambda: False,
-) -> bool:
-    """Record the expert's successes into `folder`; False when stopped before (the same call goes on)."""
+def produce(name: str, folder: Path, *, jobs: int, episodes: int | None, on_progress, should_stop):
+    """The expert's successes, their files in `folder`; None when stopped before (the same call goes on)."""
     robosuite, traits = import_robosuite(), EXPERTS[name].traits
-    demos = collect(
+    return collect(
         partial(record, name, traits),
         folder / "episodes",
         episodes or SETTINGS[name].episodes,
         first_seed=FIRST_SEED,
         identity={"task": name, "robosuite": robosuite.__version__, "traits": asdict(traits)},
         jobs=jobs,
-        on_progress=lambda text: on_progress(f"{name}: {text}"),
+        on_progress=on_progress,
         should_stop=should_stop,
     )
-    if demos is None:
-        return False
-    save_demonstrations(folder / FILE, demos)
-    lengths = [len(demo) for demo in demos]
-    on_progress(f"{name}: {len(demos)} episodes of {np.mean(lengths):.0f} steps ({min(lengths)} to {max(lengths)})")
-    return True
 
 
 def make_task(name: str) -> Task:
@@ -92,8 +68,7 @@ def make_task(name: str) -> Task:
         environment=scene.environment,
         problem=Problem(name, scene.observation_size, scene.action_size, horizons=horizons),
         worlds=partial(RobosuiteWorlds, Pool(scene), limit=setting.limit),
-        demonstrations=partial(read, name),
-        make_demonstrations=partial(make, name),
+        **recorded("robomimic", name, partial(produce, name)),
         prior=PriorConfig(
             kind="diffusion",
             width=128,
