@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import math
+import re
 import types
 import typing
 from pathlib import Path
@@ -45,6 +46,10 @@ def _construct_mapping(loader, node):
 
 
 _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _construct_mapping)
+# YAML 1.1 reads 3e-4 as text; everybody means the number.
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
+)
 
 
 def nearest(name: str, valid) -> str:
@@ -70,28 +75,37 @@ def read_yaml(path) -> dict:
     return tree
 
 
+def read_value(text: str):
+    """The value that `text` has in a YAML file. Raises ConfigError."""
+    try:
+        return yaml.load(text, Loader=_Loader)  # noqa: S506 (a SafeLoader subclass)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{text!r}: not valid YAML: {' '.join(str(error).split())}") from None
+
+
 def build(cls, tree: dict, path="<config>"):
-    """Build frozen dataclass `cls` from a mapping read by `read_yaml`; nested dataclasses, tuples, dicts and Literals too.
+    """Build frozen dataclass `cls` from a mapping, as `read_yaml` reads it; nested dataclasses, tuples, dicts and Literals too.
 
     Raises ConfigError naming file, line and key, and the nearest valid key where the key is unknown.
     """
     fields = {f.name: f for f in dataclasses.fields(cls) if f.init}
     hints = typing.get_type_hints(cls)
-    lines = getattr(tree, "lines", {})
+    here = f"{path}:{tree.line}" if isinstance(tree, _Node) else f"{path}"
+    places = {key: f"{path}:{line}" for key, line in getattr(tree, "lines", {}).items()}
     for key in tree:
         if key not in fields:
-            raise ConfigError(f"{path}:{lines.get(key, '?')}: unknown key '{key}'{nearest(key, fields)}")
+            raise ConfigError(f"{places.get(key, path)}: unknown key '{key}'{nearest(key, fields)}")
     for name, field in fields.items():
         required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
         if required and name not in tree:
-            raise ConfigError(f"{path}:{getattr(tree, 'line', '?')}: key '{name}' is missing")
-    values = {k: _convert(hints[k], v, f"{path}:{lines.get(k, '?')}: {k}", path) for k, v in tree.items()}
+            raise ConfigError(f"{here}: key '{name}' is missing")
+    values = {k: _convert(hints[k], v, f"{places.get(k, path)}: {k}", path) for k, v in tree.items()}
     try:
         return cls(**values)
     except ConfigError:
         raise
     except (ValueError, TypeError) as error:
-        raise ConfigError(f"{path}:{getattr(tree, 'line', '?')}: {error}") from None
+        raise ConfigError(f"{here}: {error}") from None
 
 
 def _convert(hint, value, where, path):

@@ -4,7 +4,6 @@ A method is named `lpds`, or with fields of its configuration set, `lpds:delta=0
 """
 
 import dataclasses
-import typing
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,7 +14,7 @@ from lpds_ros.bench.dsrl import DsrlConfig, DsrlLearner
 from lpds_ros.bench.priors import Prior, transitions_of
 from lpds_ros.bench.residual import ActionResidualLearner
 from lpds_ros.bench.task import BenchError, Task
-from lpds_ros.config import nearest
+from lpds_ros.config import ConfigError, build, nearest, read_value
 from lpds_ros.learning.config import LearnerConfig
 from lpds_ros.learning.lpds import Learner
 from lpds_ros.learning.replay import Transitions
@@ -186,33 +185,14 @@ def configure(text: str, task: Task):
             raise BenchError(f"method '{text}': the prior has no hyperparameters")
         return None
     cls = CONFIGS[kind]
-    fields = {field.name: field.type for field in dataclasses.fields(cls)}
-    for key in given:
-        if key not in fields:
-            raise BenchError(f"method '{text}': no hyperparameter '{key}'{nearest(key, fields)}")
+    fields = {field.name for field in dataclasses.fields(cls)}
     values = {key: value for key, value in (SHARED | task.learner).items() if key in fields} | own
     if kind == "dsrl":
         values["alpha_init"] = task.reward_scale * values.get("alpha_init", cls().alpha_init)
-    values |= {key: _typed(text, key, value, getattr(cls(), key)) for key, value in given.items()}
-    for key, kind_of in typing.get_type_hints(cls).items():
-        allowed = typing.get_args(kind_of)
-        if allowed and key in given and values[key] not in allowed:
-            raise BenchError(f"method '{text}': {key} is one of {', '.join(allowed)}, not '{given[key]}'")
     try:
-        return cls(**values)
-    except ValueError as error:
-        raise BenchError(f"method '{text}': {error}") from None
-
-
-def _typed(text: str, key: str, value: str, default):
-    if isinstance(default, bool):
-        if value not in ("true", "false"):
-            raise BenchError(f"method '{text}': {key} is true or false, not '{value}'")
-        return value == "true"
-    try:
-        return type(default)(value)
-    except ValueError:
-        raise BenchError(f"method '{text}': {key} is a {type(default).__name__}, not '{value}'") from None
+        return build(cls, values | {key: read_value(value) for key, value in given.items()}, f"method '{text}'")
+    except ConfigError as error:
+        raise BenchError(str(error)) from None
 
 
 def make_method(text: str, prior: Prior, config, seed: int) -> Method:

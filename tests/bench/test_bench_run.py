@@ -109,10 +109,10 @@ def test_the_harness_runs_the_nodes_own_learner(prior):
     [
         ("lpsd", "did you mean 'lpds'"),
         ("lpds:detla=1", "did you mean 'delta'"),
-        ("lpds:delta=x", "delta is a float"),
+        ("lpds:delta=x", "delta: expected float, got 'x'"),
         ("lpds:delta=-1", "delta must be positive"),
-        ("lpds:lagrangian=no", "true or false"),
-        ("lpds:precision=bf16", "one of float32, bfloat16"),
+        ("lpds:lagrangian=maybe", "lagrangian: expected bool, got 'maybe'"),
+        ("lpds:precision=bf16", "'bf16' is not one of float32, bfloat16"),
         ("dppo:trained_steps=-1", "must not be negative"),
         ("lpds:delta", "field=value"),
         ("prior:delta=1", "no hyperparameters"),

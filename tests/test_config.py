@@ -1,0 +1,25 @@
+"""Configuration files and assignments: numbers as people write them, errors that say where."""
+
+import pytest
+
+from lpds_ros.config import ConfigError, build, read_value, read_yaml
+from lpds_ros.learning.config import LearnerConfig, load_learner_config
+
+
+def test_scientific_notation_is_a_number(tmp_path):
+    path = tmp_path / "learner.yaml"
+    path.write_text("learning_rate: 3e-4\ntau: 1E-2\ndelta: .5\nbatch_size: 64\n")
+    config = load_learner_config(path)
+    assert (config.learning_rate, config.tau, config.delta, config.batch_size) == (3e-4, 1e-2, 0.5, 64)
+    assert [read_value(text) for text in ("-2.5e3", "1e", "e5", "7", "true")] == [-2500.0, "1e", "e5", 7, True]
+
+
+def test_an_error_names_line_and_key_where_there_is_a_file_and_the_source_where_there_is_none(tmp_path):
+    path = tmp_path / "learner.yaml"
+    path.write_text("delta: 0.1\nbatch_size: 1.5\n")
+    with pytest.raises(ConfigError, match=r"learner\.yaml:2: batch_size: expected int, got 1\.5"):
+        build(LearnerConfig, read_yaml(path), path)
+    with pytest.raises(ConfigError, match="^here: delta must be positive, got -1.0$"):
+        build(LearnerConfig, {"delta": -1}, "here")
+    with pytest.raises(ConfigError, match="not valid YAML"):
+        read_value("[1")
