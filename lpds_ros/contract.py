@@ -25,15 +25,30 @@ class ContractError(ConfigError):
 
 @dataclass(frozen=True)
 class Horizons:
-    """Ticks observed (T_o), predicted by the decoder (T_p) and executed before the next decision (T_a)."""
+    """Ticks observed (T_o), predicted by the decoder (T_p) and executed before the next decision (T_a).
+
+    delay (d): ticks between the observation a chunk is decoded from and the first of its rows that runs, row d. 0: it is
+    decoded within the tick. A decoder slower than that needs a delay, so that no tick waits for it.
+    """
 
     observed: int
     predicted: int
     executed: int
+    delay: int = 0
 
     def __post_init__(self):
         if min(self.observed, self.predicted, self.executed) < 1 or self.executed > self.predicted:
             raise ContractError("horizons: need observed >= 1 and 1 <= executed <= predicted")
+        if not 0 <= self.delay <= min(self.executed, self.predicted - self.executed):
+            raise ContractError(
+                f"horizons: delay must lie in [0, {min(self.executed, self.predicted - self.executed)}], got {self.delay}: "
+                "at most executed, and executed + delay rows must be predicted"
+            )
+
+    @property
+    def run(self) -> slice:
+        """The rows of a chunk that run."""
+        return slice(self.delay, self.delay + self.executed)
 
 
 @dataclass(frozen=True)
@@ -196,10 +211,14 @@ class Contract:
         return self.horizons.predicted, self.action.size
 
     @property
+    def recorded(self) -> "Contract":
+        """The same with horizons of one tick: all that a demonstration knows of it."""
+        return dataclasses.replace(self, horizons=Horizons(1, 1, 1))
+
+    @property
     def digest(self) -> str:
         """SHA-256 over the canonical JSON of every field: equal meaning, equal digest, whatever the YAML's layout."""
-        text = json.dumps(dataclasses.asdict(self), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()
+        return digest_of(contract_to_dict(self))
 
     def feature_slices(self) -> dict[str, slice]:
         """Name of each feature to its slice of the observation vector."""
@@ -222,7 +241,20 @@ def contract_from_dict(tree: dict, where: str) -> Contract:
 
 def contract_to_dict(contract: Contract) -> dict:
     """Plain lists and dictionaries, as `contract_from_dict` reads them."""
-    return json.loads(json.dumps(dataclasses.asdict(contract)))
+    return plain(contract)
+
+
+def plain(holder) -> dict:
+    """A dataclass that holds `horizons` as plain lists and dictionaries. No delay is no entry: digests outlive its coming."""
+    tree = json.loads(json.dumps(dataclasses.asdict(holder)))
+    if not tree["horizons"]["delay"]:
+        del tree["horizons"]["delay"]
+    return tree
+
+
+def digest_of(tree: dict) -> str:
+    """SHA-256 of canonical JSON."""
+    return hashlib.sha256(json.dumps(tree, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def require_same_contract(expected: Contract | str, found: str, what: str):

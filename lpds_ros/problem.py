@@ -3,13 +3,10 @@
 A robot's `Contract` has the same members and more; a benchmark task has these alone.
 """
 
-import dataclasses
-import hashlib
-import json
 from dataclasses import dataclass
 
 from lpds_ros.config import build
-from lpds_ros.contract import ContractError, Horizons
+from lpds_ros.contract import ContractError, Horizons, digest_of, plain
 
 
 @dataclass(frozen=True)
@@ -38,13 +35,12 @@ class Problem:
     @property
     def digest(self) -> str:
         """SHA-256 over the canonical JSON of every field."""
-        text = json.dumps(problem_to_dict(self), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()
+        return digest_of(problem_to_dict(self))
 
 
 def problem_to_dict(problem: Problem) -> dict:
     """Plain dictionary, as `problem_from_dict` reads it."""
-    return dataclasses.asdict(problem)
+    return plain(problem)
 
 
 def problem_from_dict(tree: dict, where: str) -> Problem:

@@ -69,10 +69,11 @@ class OperatorInput:
 class Decision:
     """One transition: a chunk was decided at `observation`, `ticks` of it ran, `next_observation` was reached.
 
-    observation, next_observation: float32 [T_o*d_o]. noise, delta, chunk: float32 [T_p, d_a] (noise and delta are empty for
-    an operator's decision). executed: float32 [T_a, d_a], what was asked for (rows past `ticks` are zero); sent: the same
-    after the safety filter. rewards: float32 [T_a], one per tick run. tick_observations: float32
-    [ticks, d_o], what was seen at each executed tick (demonstrations are made of these). `decision_id` is unique in `session`.
+    observation, next_observation: float32 [T_o*d_o]. noise, delta, chunk: float32 [T_p, d_a], empty for an operator's
+    decision; of a chunk decoded ahead, `chunk` has only the rows from the first that ran. executed: float32 [T_a, d_a], what
+    was asked for (rows past `ticks` are zero); sent: the same after the safety filter. rewards: float32 [T_a], one per tick
+    run. tick_observations: float32 [ticks, d_o], what was seen at each executed tick (demonstrations are made of these).
+    `decision_id` is unique in `session`.
     """
 
     session: str

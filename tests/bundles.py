@@ -1,5 +1,6 @@
 """A bundle for tests, made by the project's own training and export."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,10 @@ from lpds_ros.prior.train import train
 from lpds_ros.resources import resource
 
 
-def make_tiny_bundle(folder: Path, updates: int = 30) -> Bundle:
+def make_tiny_bundle(folder: Path, updates: int = 30, executed: int = 8, delay: int = 0) -> Bundle:
     """Train a small denoiser on random walks of the lift contract and export it to `folder`/tiny."""
     contract = load_contract(resource("config/contracts/lift.yaml"))
+    contract = replace(contract, horizons=replace(contract.horizons, executed=executed))
     rng = np.random.default_rng(0)
     demos = [_random_walk(contract, rng, seed) for seed in range(6)]
     config = PriorConfig(
@@ -29,7 +31,7 @@ def make_tiny_bundle(folder: Path, updates: int = 30) -> Bundle:
         warmup_updates=5,
     )
     run = train(demos, contract, folder / "run", config)
-    return export(run, folder / "tiny", name="tiny")
+    return export(run, folder / "tiny", name="tiny", delay=delay)
 
 
 def _random_walk(contract, rng, seed: int) -> Demonstration:

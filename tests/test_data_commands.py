@@ -9,6 +9,7 @@ from lpds_ros.cli import main
 from lpds_ros.data.demos import digest_demos, read_demos, write_demos_hdf5
 from lpds_ros.prior.bundle import load_bundle
 from lpds_ros.prior.checkpoint import load_checkpoint
+from lpds_ros.resources import resource
 
 CONTRACT = small_contract()
 
@@ -84,12 +85,15 @@ def test_ctrl_c_leaves_a_run_that_resumes(tmp_path, demos, capsys, monkeypatch):
     [
         (["demos", "info", "absent.hdf5"], "no such file"),
         (["prior", "train", "--demos", "DEMOS", "--contract", "lfit"], "did you mean 'lift'"),
-        (["prior", "train", "--demos", "DEMOS", "--contract", "lift"], "was made under contract"),
+        (["prior", "train", "--demos", "DEMOS", "--contract", "OTHER"], "was made under contract"),
         (["prior", "export", "--checkpoint", "absent", "--out", "x"], "no checkpoint.json"),
         (["demos", "convert", "DEMOS", "x.zip"], "must end in"),
     ],
 )
-def test_what_is_wrong_is_one_line(demos, capsys, words, text):
-    assert main([str(demos) if word == "DEMOS" else word for word in words]) == 2
+def test_what_is_wrong_is_one_line(demos, capsys, tmp_path, words, text):
+    other = tmp_path / "other.yaml"
+    other.write_text(resource("config/contracts/lift.yaml").read_text().replace("rate_hz: 20.0", "rate_hz: 10.0"))
+    named = {"DEMOS": str(demos), "OTHER": str(other)}
+    assert main([named.get(word, word) for word in words]) == 2
     error = capsys.readouterr().err.strip()
     assert text in error and len(error.splitlines()) == 1

@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 import pytest
+from bundles import make_tiny_bundle
 from steering_fakes import Cell, lift, random_actor
 from waiting import PATIENCE_S
 
@@ -27,8 +28,10 @@ from lpds_ros.nodes.messages import (  # noqa: E402
     stamp_ns,
 )
 from lpds_ros.nodes.steering import SteeringNode  # noqa: E402 (imports ROS)
+from lpds_ros.prior.session import DecoderSession  # noqa: E402
 from lpds_ros.records import Mark, Mode, OperatorInput, Source  # noqa: E402
 from lpds_ros.resources import resource  # noqa: E402
+from lpds_ros.steering.ahead import SlowDecoderError  # noqa: E402
 from lpds_ros.weights import pack_weights, sha256  # noqa: E402
 
 SECOND = 1_000_000_000
@@ -421,3 +424,37 @@ def test_realtime_commands_at_the_target_rate_and_holds_when_perception_is_silen
     ros.wait(lambda: np.array_equal(cell.steering._measured.position, cell.position), what="the last measurement")
     cell.steering.stop()
     ros.wait(lambda: np.allclose(pose_arrays(cell.targets[-1].pose)[0], cell.position), what="the last hold")
+
+
+@pytest.fixture
+def slow(monkeypatch):
+    """Every decoder takes three control periods."""
+    decode = DecoderSession.decode
+
+    def late(self, state, noise):
+        time.sleep(0.15)
+        return decode(self, state, noise)
+
+    monkeypatch.setattr(DecoderSession, "decode", late)
+
+
+def test_a_decoder_slower_than_a_tick_is_refused_or_decodes_ahead(ros, tiny_bundle, tmp_path, slow):
+    with pytest.raises(SlowDecoderError, match="--delay [3-9]"):
+        SteeringNode(context=ros.context, parameters={"bundle": str(tiny_bundle.path)})
+    bundle = make_tiny_bundle(tmp_path, executed=4, delay=4)
+    assert bundle.contract.horizons.delay == 4
+    cell = FakeCell(ros, bundle, clock="realtime", allow_slow_decoder=True)  # this machine may stall, too
+    cell.started()
+
+    def observe():
+        if cell.targets:
+            cell.position, cell.orientation = pose_arrays(cell.targets[-1].pose)
+        cell.say()
+
+    cell.node.create_timer(0.05, observe)
+    ros.wait(lambda: len(cell.decisions) > 2, what="decisions of chunks decoded ahead")
+    first, second = (decision_from_msg(message, bundle.contract) for message in cell.decisions[:2])
+    assert min(first.decode_s, second.decode_s) > 0.15
+    assert len(first.chunk) == 8 and len(second.chunk) == 4
+    assert np.array_equal(first.next_observation, second.observation)
+    assert cell.steering.clock.compute_s.percentile(50) < 0.1

@@ -49,8 +49,8 @@ class Task:
     draw: Callable | None = None  # (axes, paths, modes), for tasks in a plane
 
     def __post_init__(self):
-        if self.problem.horizons.observed != 1:
-            raise BenchError(f"{self.suite}/{self.name}: worlds give one observation, horizons.observed must be 1")
+        if self.problem.horizons.observed != 1 or self.problem.horizons.delay:
+            raise BenchError(f"{self.suite}/{self.name}: worlds give one observation, at once: observed must be 1, delay 0")
 
 
 def suite_tasks(suite: str) -> dict[str, Task]:

@@ -16,6 +16,9 @@ def add_arguments(parser):
     parser.add_argument("--name", default="", help="the bundle's name (default: the folder's)")
     parser.add_argument("--licence", default="Apache-2.0", help="licence of the weights (default Apache-2.0)")
     parser.add_argument(
+        "--delay", type=int, default=0, help="ticks from observation to action, for a decoder slower than a tick (default 0)"
+    )
+    parser.add_argument(
         "--overwrite", action="store_true", help="replace an existing bundle, its learned actors included"
     )
 
@@ -23,7 +26,8 @@ def add_arguments(parser):
 def run(args) -> int:
     from lpds_ros.prior.export import export
 
-    bundle = export(args.checkpoint, args.out, name=args.name, licence=args.licence, overwrite=args.overwrite)
+    named = dict(name=args.name, licence=args.licence, overwrite=args.overwrite, delay=args.delay)
+    bundle = export(args.checkpoint, args.out, **named)
     sampler = bundle.sampler
     print(f"{bundle.path}: {bundle.kind} prior '{bundle.name}', {sampler.name} with {sampler.steps} steps")
     print(f"  digest {bundle.digest}")

@@ -124,9 +124,9 @@ def write_demos_log(path, demonstrations, contract: Contract) -> Path:
 def decisions_from_demo(demo: Demonstration, contract: Contract) -> list[Decision]:
     """Cut a demonstration into the transitions the learner's replay holds: one per T_a ticks, source OPERATOR.
 
-    `session` is made of the demonstration's digest and `decision_id` counts, so the same one is never learned from
-    twice. Rows past `ticks` are zero, except that the gripper keeps its last command: an early end is no command to
-    open.
+    `session` is made of the demonstration's digest and `decision_id` counts, so the same one is never learned from twice.
+    With a delay the states are those of d ticks before, as a chunk's would have been. Rows past `ticks` are zero, except that
+    the gripper keeps its last command: an early end is no command to open.
     """
     check_demo(demo, contract, "demonstration")
     horizons, width = contract.horizons, contract.action.size
@@ -151,7 +151,7 @@ def decisions_from_demo(demo: Demonstration, contract: Contract) -> list[Decisio
                 stamp_ns=round(start * 1e9 / contract.rate_hz),
                 source=Source.OPERATOR,
                 weights_version=0,
-                observation=states[start],
+                observation=states[max(0, start - horizons.delay)],
                 noise=empty,
                 delta=empty,
                 chunk=empty,
@@ -160,7 +160,7 @@ def decisions_from_demo(demo: Demonstration, contract: Contract) -> list[Decisio
                 rewards=rewards,
                 ticks=ticks,
                 tick_observations=demo.observations[start:stop],
-                next_observation=states[stop],
+                next_observation=states[stop if last else stop - horizons.delay],
                 terminated=last and demo.success,
                 truncated=last and not demo.success,
                 contract_digest=contract.digest,

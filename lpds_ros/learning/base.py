@@ -93,7 +93,7 @@ class ReplayLearner:
 
     def _executed(self, chunks: Tensor) -> Tensor:
         """The executed rows of chunks [B, T_p, d_a], flattened: [B, T_a·d_a]."""
-        return chunks[:, : self.contract.horizons.executed].flatten(1)
+        return chunks[:, self.contract.horizons.run].flatten(1)
 
     def _act(self, state: Tensor, latent: Tensor) -> Tensor:
         """Executed part of Φ(s, w), flattened: [B, T_a·d_a]."""

@@ -169,6 +169,9 @@ def decision_from_msg(message: DecisionMsg, contract: Contract) -> Decision:
         raise MessageError(f"decision ran {message.ticks} ticks, at most {executed} belong to a chunk")
     d_a, d_o = contract.action.size, contract.observation_size
     latent = (0, d_a) if message.source == Source.OPERATOR else contract.noise_shape
+    rows = len(message.chunk) // d_a  # of a chunk decoded ahead those from the first that ran
+    if message.source != Source.OPERATOR and not executed <= rows <= contract.horizons.predicted:
+        raise MessageError(f"decision's chunk has {rows} rows, expected {executed} to {contract.horizons.predicted}")
     return Decision(
         session=message.session,
         decision_id=message.decision_id,
@@ -180,7 +183,7 @@ def decision_from_msg(message: DecisionMsg, contract: Contract) -> Decision:
         observation=numbers(message.observation, (contract.state_size,), "observation"),
         noise=numbers(message.noise, latent, "noise"),
         delta=numbers(message.delta, latent, "delta"),
-        chunk=numbers(message.chunk, latent, "chunk"),
+        chunk=numbers(message.chunk, (rows, d_a), "chunk"),
         executed=numbers(message.executed, (executed, d_a), "executed"),
         sent=numbers(message.sent, (executed, d_a), "sent"),
         rewards=numbers(message.rewards, (executed,), "rewards"),

@@ -42,6 +42,7 @@ from lpds_ros.prior.bundle import Bundle, load_bundle
 from lpds_ros.prior.session import DecoderSession
 from lpds_ros.records import Mark, Mode, Observation, OperatorInput
 from lpds_ros.robot.gripper import HandCommands
+from lpds_ros.steering.ahead import check_pace
 from lpds_ros.steering.clock import TickClock
 from lpds_ros.steering.core import SteeringCore, SteeringParams
 from lpds_ros.steering.tick import PoseTarget, Tick
@@ -58,7 +59,7 @@ class SteeringNode(LpdsNode):
 
     NAME = "steering"
     Parameters = Parameters
-    _driver = _inbox = _hand = None
+    core = _driver = _inbox = _hand = None
 
     # -- start --------------------------------------------------------------
 
@@ -67,11 +68,14 @@ class SteeringNode(LpdsNode):
         bundle = None if p.bundle in NO_BUNDLE else load_bundle(p.bundle)
         self.contract = _contract(p.contract, bundle)
         decoder = None if bundle is None else DecoderSession(bundle, provider=p.provider, threads=p.threads)
+        if decoder is not None and p.clock == "realtime" and not p.allow_slow_decoder:
+            check_pace(self.contract, decoder)
         self._provider, self._prior_digest = (decoder.provider, bundle.digest) if decoder else ("", "")
         steering = SteeringParams(target_hz=p.target_hz, max_radius=p.max_radius)
         self.session = uuid.uuid4().hex
-        self.core = SteeringCore(self.contract, steering, decoder, seed=p.seed, session=self.session)
         self._lockstep = p.clock == "lockstep"
+        named = dict(seed=p.seed, session=self.session, threaded=not self._lockstep)
+        self.core = SteeringCore(self.contract, steering, decoder, **named)
         self._lock = threading.Lock()
         self._operator: OperatorInput | None = None
         self._begin: tuple[int, int, int] | None = None
@@ -340,7 +344,9 @@ class SteeringNode(LpdsNode):
         if not self._lockstep and self._measured is not None:
             now_ns = self.get_clock().now().nanoseconds
             self.publish((PoseTarget(now_ns, self._measured.position, self._measured.orientation),))
-        self.get_logger().info(self.clock.summary())
+        late, starved = self.core.late_ticks
+        ahead = f"; {late} ticks on the rest of a chunk, {starved} without any" if late or starved else ""
+        self.get_logger().info(self.clock.summary() + ahead)
 
     def destroy_node(self):
         """End the threads, take the actions off the graph, then the node."""
@@ -350,6 +356,8 @@ class SteeringNode(LpdsNode):
             self._inbox.drain()
         if self._hand is not None:
             self._hand.destroy()
+        if self.core is not None:
+            self.core.close()
         super().destroy_node()
 
 

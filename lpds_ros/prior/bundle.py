@@ -6,7 +6,6 @@ flipped byte anywhere is refused. No torch here: steering and learner load bundl
 
 import dataclasses
 import hashlib
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Literal
 import numpy as np
 
 from lpds_ros.config import ConfigError, build, read_yaml
-from lpds_ros.contract import Contract
+from lpds_ros.contract import Contract, contract_to_dict, digest_of
 
 SCHEMA = 1
 MANIFEST = "bundle.yaml"
@@ -82,9 +81,9 @@ class Manifest:
 
     def own_digest(self) -> str:
         """SHA-256 over the canonical JSON of everything but `manifest_digest`."""
-        tree = dataclasses.asdict(self)
+        tree = dataclasses.asdict(self) | {"contract": contract_to_dict(self.contract)}
         del tree["manifest_digest"]
-        return hashlib.sha256(json.dumps(tree, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+        return digest_of(tree)
 
     def bundle_digest(self) -> str:
         """SHA-256 over the sorted (file, sha256) table."""

@@ -4,6 +4,7 @@ import numpy as np
 
 from lpds_ros.contract import Contract
 from lpds_ros.records import Decision, Episode, Source
+from lpds_ros.steering.schedule import Chunk
 
 
 class OpenDecision:
@@ -20,6 +21,27 @@ class OpenDecision:
         self._executed, self._sent = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
         self._rewards = np.zeros(shape[0], np.float32)
         self._seen = np.zeros((shape[0], contract.observation_size), np.float32)
+
+    @classmethod
+    def of_chunk(cls, contract: Contract, stamp_ns: int, state: np.ndarray, chunk: Chunk, first: int) -> "OpenDecision":
+        """A decision for `chunk`, decoded from `state` as of `stamp_ns`; `first` is its first row to run."""
+        return cls(
+            contract,
+            stamp_ns=stamp_ns,
+            source=chunk.source,
+            version=chunk.version,
+            state=state,
+            noise=chunk.noise,
+            delta=chunk.delta,
+            chunk=chunk.rows[first:],
+            decode_s=chunk.decode_s,
+        )
+
+    @classmethod
+    def of_operator(cls, contract: Contract, stamp_ns: int, state: np.ndarray, version: int) -> "OpenDecision":
+        """A decision that the operator makes tick by tick; `version` is that of the weights in use meanwhile."""
+        latent = dict.fromkeys(("noise", "delta", "chunk"), np.zeros((0, contract.action.size), np.float32))
+        return cls(contract, stamp_ns=stamp_ns, source=Source.OPERATOR, version=version, state=state, **latent)
 
     @property
     def complete(self) -> bool:

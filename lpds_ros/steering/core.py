@@ -6,7 +6,6 @@ policy drive the very same target, so neither a takeover nor a release makes a j
 """
 
 import traceback
-from collections import deque
 from dataclasses import replace
 
 import numpy as np
@@ -15,10 +14,12 @@ from lpds_ros.contract import Contract
 from lpds_ros.records import Decision, Episode, Mark, Mode, Observation, OperatorInput, Source
 from lpds_ros.robot.gripper import GripperLogic
 from lpds_ros.steering.accounts import Accounts, OpenDecision
+from lpds_ros.steering.ahead import Ahead
 from lpds_ros.steering.ladder import Ladder
 from lpds_ros.steering.params import SteeringParams
 from lpds_ros.steering.safety import UnsafeActionError
 from lpds_ros.steering.schedule import Chunk, Chunker, ChunkError, NoiseStream
+from lpds_ros.steering.sight import Sight
 from lpds_ros.steering.target import Target
 from lpds_ros.steering.tick import PoseTarget, Tick
 from lpds_ros.weights import ActorParameters
@@ -29,27 +30,29 @@ __all__ = ["PoseTarget", "SteeringCore", "SteeringParams", "Tick"]
 
 
 class SteeringCore:
-    """See the module's docstring. decoder: a DecoderSession, or None when only an operator drives.
+    """See the module's docstring. decoder: a DecoderSession, or None when only an operator drives. threaded: chunks of a
+    contract with a delay are decoded in a thread of their own (in real time), which `close` ends.
 
     `tick` and `begin_episode` belong to one thread; `install_weights`, `stop` and `arm` may be called from any.
     `failure` is the traceback of an unexpected error (mode FAULT), for the log.
     """
 
-    def __init__(self, contract: Contract, params: SteeringParams, decoder, *, seed: int, session: str):
+    def __init__(self, contract: Contract, params: SteeringParams, decoder, *, seed: int, session: str, threaded=False):
         self._contract, self._params, self._seed = contract, params, seed
         bundle = getattr(decoder, "bundle", None)
         self._chunker = Chunker(contract, decoder, params.max_radius)
+        self._ahead = Ahead(contract, self._chunker, threaded=threaded)
         self._accounts = Accounts(contract, session, bundle.digest if bundle else "")
         self._ladder = Ladder(params.resume_after)
         self._target = Target(contract, params)
         self._gripper = GripperLogic(params.gripper_threshold, params.gripper_dwell_s)
-        self._stack: deque[np.ndarray] = deque(maxlen=contract.horizons.observed)
+        self._sight = Sight(contract.horizons)
         self._open: OpenDecision | None = None
         self._chunk: Chunk | None = None
         self._noise: NoiseStream | None = None
         # A person who records demonstrations takes the time that the task needs.
         self._max_ticks = contract.max_ticks * (1 if decoder is not None else UNHURRIED)
-        self._not_before_ns = self._last_ns = 0
+        self._not_before_ns = 0
         self._relieved = False
         self.failure = ""
 
@@ -57,6 +60,11 @@ class SteeringCore:
     def weights_version(self) -> int:
         """Version of the weights in use; 0 is the prior."""
         return self._chunker.version
+
+    @property
+    def late_ticks(self) -> tuple[int, int]:
+        """Ticks that ran on the rest of an old chunk because the next was late, and those that had to be held."""
+        return self._ahead.late, self._ahead.starved
 
     @property
     def episode(self) -> int:
@@ -95,7 +103,11 @@ class SteeringCore:
         self._ladder.release()
         self._target.clear()
         self._gripper.reset()
-        self._stack.clear()
+        self._sight.clear()
+
+    def close(self):
+        """End the decoding thread, if there is one."""
+        self._ahead.close()
 
     def stop(self, reason: str):
         """STOP from the next tick on: the episode ends, nothing moves until `arm`. The first reason is kept."""
@@ -114,6 +126,7 @@ class SteeringCore:
             self.failure = traceback.format_exc()
             self._ladder.latch(Mode.FAULT, f"internal error: {type(error).__name__}: {error}")
             self._open = None
+            self._ahead.cancel()
             return self._held(observation.stamp_ns, *self._ladder.latched)
 
     def _fresh(self, operator: OperatorInput | None, now_ns: int) -> OperatorInput | None:
@@ -129,45 +142,22 @@ class SteeringCore:
             self._ladder.latch(Mode.STOP, "the operator stopped the arm")
         if now_ns < self._not_before_ns:
             return self._held(now_ns, *self._idle("waiting for the first state of the episode"))
-        problem = self._problem(observation)
-        self._last_ns = now_ns  # also backwards: after a jump of the clock the new time is the time
+        problem = self._sight.problem(observation, self._target.seeded)
         if self._ladder.latched is None:
             self._relieved = False
         decision, episode = self._close(observation, operator, not problem)
         if episode is None and problem:
             decision = self._end_decision(truncated=True)
-            self._stack.clear()
+            self._sight.clear()
             self._ladder.hold(problem)
         if not problem:
-            self._see(observation)
+            self._sight.see(observation)
         if not self._accounts.running or self._ladder.latched is not None:
             return self._rest(observation, not problem, decision, episode)
         self._accounts.ticks += 1
         if problem:
             return self._held(now_ns, Mode.HOLD, problem, decision)
         return self._drive(observation, operator, decision)
-
-    def _problem(self, observation: Observation) -> str:
-        """Why the observation cannot be used, or ""."""
-        if observation.stamp_ns <= self._last_ns and self._target.seeded:
-            return f"the observation's stamp {observation.stamp_ns / 1e9:.3f} s is not later than the last one's"
-        if not observation.valid:
-            return observation.reason or "the observation is invalid"
-        for name in ("data", "position", "orientation"):
-            if not np.isfinite(getattr(observation, name)).all():
-                return f"the observation's {name} is not finite"
-        if abs(float(observation.orientation @ observation.orientation) - 1.0) > 1e-3:
-            return "the observation's orientation is no unit quaternion"
-        return ""
-
-    def _see(self, observation: Observation):
-        """Push onto the stack of the last T_o; an empty stack is filled with its first observation."""
-        self._stack.append(observation.data)
-        while len(self._stack) < self._stack.maxlen:
-            self._stack.append(observation.data)
-
-    def _state(self) -> np.ndarray:
-        return np.concatenate(self._stack, dtype=np.float32)
 
     def _close(self, observation: Observation, operator: OperatorInput | None, valid: bool):
         """Books of the tick before: (finished decision or None, ended episode or None)."""
@@ -194,17 +184,25 @@ class SteeringCore:
             return None, None
         terminated = end in ("success", "failure")
         if valid:
-            self._see(observation)
+            self._sight.see(observation)
         decision = self._end_decision(terminated=terminated, truncated=not terminated)
-        self._stack.clear()
+        self._sight.clear()
         return decision, books.end(observation.stamp_ns, success, end, self.weights_version)
 
-    def _end_decision(self, *, terminated: bool = False, truncated: bool = False) -> Decision | None:
-        """Finish the open decision at the newest valid state, if there is one and it ran."""
-        running, self._open, self._chunk = self._open, None, None
+    def _end_decision(self, *, terminated=False, truncated=False, in_motion=False) -> Decision | None:
+        """Finish the open decision, if there is one and it ran.
+
+        in_motion: another one follows at once, decided d ticks ago; otherwise the arm comes to rest, and the chunk under way
+        is dropped.
+        """
+        running, self._open = self._open, None
+        if not in_motion:
+            self._chunk = None
+            self._ahead.cancel()
         if running is None:
             return None
-        fields = running.finish(self._state(), terminated=terminated, truncated=truncated)
+        next_state = self._sight.state_before if in_motion else self._sight.state
+        fields = running.finish(next_state, terminated=terminated, truncated=truncated)
         return None if fields is None else self._accounts.decision(fields)
 
     def _drive(self, observation: Observation, operator: OperatorInput | None, decision: Decision | None) -> Tick:
@@ -222,17 +220,20 @@ class SteeringCore:
             # Nobody drives: the decision stays open, so that a later mark still finds it.
             return self._held(now_ns, Mode.HOLD, "waiting for the operator: no policy is loaded", decision)
         if self._open is not None and (self._open.complete or (self._open.source == Source.OPERATOR) != by_operator):
-            decision = self._end_decision()
+            released = self._open.source == Source.OPERATOR and not by_operator
+            decision = self._end_decision(in_motion=not released)
         try:
-            if self._open is None:
-                self._open = self._decide(now_ns, by_operator)
-            row = np.clip(operator.action, -1.0, 1.0).astype(np.float32) if by_operator else self._open.row()
+            row = self._operated(now_ns, operator) if by_operator else self._steered(now_ns)
+            if row is None:
+                return self._held(now_ns, Mode.HOLD, self._waiting(), decision)
             sent = self._target.advance(row, observation.position, observation.orientation)
         except (ChunkError, UnsafeActionError) as error:
             who = "the operator's " if by_operator else ""
             self._ladder.hold(f"{who}{error}")
             return self._held(now_ns, Mode.HOLD, f"{who}{error}", self._end_decision(truncated=True) or decision)
-        self._open.executed(row, sent, observation.data)
+        self._ahead.step(moved=True)
+        if self._open is not None:  # it is None on the rest of a chunk whose decision has ended
+            self._open.executed(row, sent, observation.data)
         self._accounts.operator_ticks += by_operator
         grips = self._contract.action.gripper != "none"
         chunk_reason = self._chunk.reason if self._chunk is not None else ""
@@ -241,35 +242,46 @@ class SteeringCore:
             mode=Mode.PRIOR if chunk_reason else Mode.RUN,
             reason="the operator drives"
             if by_operator
-            else chunk_reason or f"steered by version {self.weights_version}",
-            source=self._open.source,
+            else chunk_reason or f"steered by version {self._chunk.version}",
+            source=Source.OPERATOR if by_operator else self._chunk.source,
             targets=self._target.sub_targets(now_ns),
             gripper=self._gripper.update(float(row[-1]), now_ns) if grips else None,
             decision=decision,
             delta_sq_mean=self._chunk.delta_sq_mean if self._chunk is not None else 0.0,
         )
 
-    def _decide(self, now_ns: int, by_operator: bool) -> OpenDecision:
-        """Start a decision at the present state. Raises ChunkError when the policy has no executable chunk."""
-        state = self._state()
-        self._chunker.swap()
-        if by_operator:
-            self._chunk, source, decode_s = None, Source.OPERATOR, 0.0
-            noise = delta = rows = np.zeros((0, self._contract.action.size), np.float32)
-        else:
-            self._chunk = chunk = self._chunker.decode(state, self._noise.next())
-            source, decode_s, noise, delta, rows = chunk.source, chunk.decode_s, chunk.noise, chunk.delta, chunk.rows
-        return OpenDecision(
-            self._contract,
-            stamp_ns=now_ns,
-            source=source,
-            version=self.weights_version,
-            state=state,
-            noise=noise,
-            delta=delta,
-            chunk=rows,
-            decode_s=decode_s,
-        )
+    def _operated(self, now_ns: int, operator: OperatorInput) -> np.ndarray:
+        """The operator's row [d_a]; a decision is started where none is open."""
+        if self._open is None:
+            self._ahead.cancel()
+            self._chunker.swap()
+            self._chunk = None
+            self._open = OpenDecision.of_operator(self._contract, now_ns, self._sight.state_before, self.weights_version)
+        return np.clip(operator.action, -1.0, 1.0).astype(np.float32)
+
+    def _steered(self, now_ns: int) -> np.ndarray | None:
+        """The policy's row [d_a], of a decision that is open, started now, or of the rest of the chunk before; None: of none.
+
+        Raises ChunkError when the policy has no executable chunk.
+        """
+        ahead = self._ahead
+        if self._open is None:
+            if not ahead.under_way:
+                ahead.request(self._sight.state, self._noise.next(), now_ns)
+            if not ahead.due:
+                return ahead.bridge()
+            state, stamp_ns = ahead.state, ahead.stamp_ns
+            self._chunk, first = ahead.take()
+            self._open = OpenDecision.of_chunk(self._contract, stamp_ns, state, self._chunk, first)
+        if ahead.delay and self._open.ticks == self._contract.horizons.executed - ahead.delay:
+            ahead.request(self._sight.state, self._noise.next(), now_ns)
+        return self._open.row()
+
+    def _waiting(self) -> str:
+        """Why the policy has no row for this tick; the tick is counted."""
+        self._ahead.step(moved=False)
+        first = self._chunk is None
+        return "decoding the first chunk" if first else "the decoder is late, and the last chunk has run out"
 
     def _idle(self, otherwise: str) -> tuple[Mode, str]:
         return self._ladder.latched or (Mode.HOLD, otherwise)
