@@ -48,6 +48,7 @@ class Arguments:
     run_dir: str = parameter("", "run folder; empty: runs/<date>-<name>")
     name: str = parameter("", "last part of the run folder's name; empty: the task")
     provider: str = parameter("auto", "where the decoder runs: auto, cpu or a provider of ONNX Runtime")
+    allow_slow_decoder: bool = parameter(False, "in real time: start although the decoder takes longer than it has")
     actor: str = parameter("", "weights file steering starts from; needs learner:=false")
     target_hz: float = parameter(
         SteeringParams().target_hz, "rate of published pose targets", unit="Hz", range=(20.0, 1000.0)
@@ -128,5 +129,5 @@ def show_arguments() -> str:
     for a in ARGUMENTS:
         accepted = f"one of {', '.join(a.choices)}" if a.choices else a.kind
         default = f"'{a.default}'"
-        lines += [f"  {a.name:<15} {accepted}; default {default}", f"  {'':<15} {a.help}"]
+        lines += [f"  {a.name:<18} {accepted}; default {default}", f"  {'':<18} {a.help}"]
     return "\n".join(lines)

@@ -200,6 +200,7 @@ def _table(a: Arguments, contract: Contract, bundle: Bundle | None, run_dir: Pat
             "bundle": prior,
             "clock": a.clock,
             "provider": a.provider,
+            "allow_slow_decoder": a.allow_slow_decoder,
             "actor": str(Path(a.actor).absolute()) if a.actor else "",
             "seed": a.seed,
             "seed_base": first_seed,
