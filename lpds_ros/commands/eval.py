@@ -5,7 +5,6 @@ import multiprocessing
 from dataclasses import asdict
 from pathlib import Path
 
-from lpds_ros.contract import load_contract, require_same_contract
 from lpds_ros.prior.bundle import load_bundle
 from lpds_ros.prior.session import DecoderSession
 from lpds_ros.resources import resource
@@ -65,11 +64,6 @@ def run(args) -> int:
     bundle = load_bundle(find_bundle(args.bundle, args.task))
     if bundle.contract.task != args.task:
         raise ValueError(f"bundle {bundle.path} is for task '{bundle.contract.task}', not '{args.task}'")
-    require_same_contract(
-        load_contract(resource(f"config/contracts/{bundle.contract.name}.yaml")),
-        bundle.contract.digest,
-        f"bundle {bundle.path}",
-    )
     if args.episodes < 1 or args.jobs < 1:
         raise ValueError("--episodes and --jobs must be at least 1")
     actor = read_actor(args.actor, bundle.contract, bundle.digest)
