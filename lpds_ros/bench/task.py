@@ -53,6 +53,11 @@ class Task:
             raise BenchError(f"{self.suite}/{self.name}: worlds give one observation, at once: observed must be 1, delay 0")
 
 
+def named_by_prior(name: str, kind: str) -> str:
+    """What rows call a task whose prior is of another kind than its own: it is another task to compare on."""
+    return f"{name}-{kind}"
+
+
 def suite_tasks(suite: str) -> dict[str, Task]:
     """The tasks of a suite by name. Raises BenchError for an unknown suite."""
     if suite not in SUITES:

@@ -16,14 +16,15 @@ def add_arguments(parser):
 
 def run(args) -> int:
     from lpds_ros.bench.pictures import draw_curves, draw_paths
-    from lpds_ros.bench.task import suite_tasks
+    from lpds_ros.bench.task import named_by_prior, suite_tasks
 
     rows = read_rows(args.results, args.suite)
     out = args.out or args.results.parent / "pictures"
     drawing = {}
     for suite in {row["suite"] for row in rows}:
-        for name, task in suite_tasks(suite).items():  # rows of another kind of prior are named after it
-            drawing |= {(suite, name + kind): task.draw for kind in ("", "-diffusion", "-flow") if task.draw}
+        for name, task in suite_tasks(suite).items():
+            names = (name, *(named_by_prior(name, kind) for kind in ("diffusion", "flow")))
+            drawing |= {(suite, each): task.draw for each in names if task.draw}
     for file in draw_curves(rows, out) + draw_paths(rows, args.results, out, drawing):
         print(file)
     return 0

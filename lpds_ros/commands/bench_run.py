@@ -33,7 +33,7 @@ def run(args) -> int:
     from lpds_ros.bench.evaluate import Probe
     from lpds_ros.bench.methods import configure
     from lpds_ros.bench.priors import load_prior
-    from lpds_ros.bench.task import find_tasks
+    from lpds_ros.bench.task import find_tasks, named_by_prior
 
     tasks = find_tasks(args.suite, args.task)
     if args.list:
@@ -61,8 +61,8 @@ def run(args) -> int:
                 prior_config = dataclasses.replace(task.prior, kind=args.prior_kind)
             watched = sys.stderr.isatty()
             prior = load_prior(task, args.root, config=prior_config, progress=watched, should_stop=stop.is_set)
-            if prior_config.kind != task.prior.kind:  # another prior is another task to compare on
-                task = dataclasses.replace(task, name=f"{task.name}-{prior_config.kind}")
+            if prior_config.kind != task.prior.kind:
+                task = dataclasses.replace(task, name=named_by_prior(task.name, prior_config.kind))
                 prior = dataclasses.replace(prior, task=task)
             probe = Probe(prior)
             for seed in args.seeds:

@@ -79,7 +79,7 @@ def tasks() -> tuple[Task, ...]:
             budget=12_000,
             limit=LIMIT,
             modes=NAMES,
-            methods=("prior", "lpds:delta=0.01", "lpds:delta=0.05", "lpds:delta=0.5", "dsrl-na", "dsrl-na-hard"),
+            methods=("prior", "lpds:delta=0.05", "lpds:delta=0.5", "lpds:delta=2.0", "dsrl-na", "dsrl-na-hard"),
             learner={
                 "gamma": 0.95,
                 "critic_width": 64,
