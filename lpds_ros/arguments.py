@@ -48,6 +48,11 @@ class Arguments:
     run_dir: str = parameter("", "run folder; empty: runs/<date>-<name>")
     name: str = parameter("", "last part of the run folder's name; empty: the task")
     provider: str = parameter("auto", "where the decoder runs: auto, cpu or a provider of ONNX Runtime")
+    fifo_priority: int = parameter(
+        0, "priority of perception and steering under SCHED_FIFO, in real time; 0: none", range=(0, 98)
+    )
+    lock_memory: bool = parameter(False, "lock their memory")
+    control_cores: str = parameter("", "processor cores they may run on, for example 2,3; empty: all")
     allow_slow_decoder: bool = parameter(False, "in real time: start although the decoder takes longer than it has")
     actor: str = parameter("", "weights file steering starts from; needs learner:=false")
     target_hz: float = parameter(

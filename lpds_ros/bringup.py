@@ -154,7 +154,8 @@ def _table(a: Arguments, contract: Contract, bundle: Bundle | None, run_dir: Pat
             "region": a.region,
         },
     )
-    yield Process("perception", "perception", {"contract": path, "clock": a.clock})
+    in_time = {"fifo_priority": a.fifo_priority, "lock_memory": a.lock_memory, "cores": a.control_cores}
+    yield Process("perception", "perception", {"contract": path, "clock": a.clock, **in_time})
     if a.recorder:
         yield Process(
             "recorder",
@@ -201,6 +202,7 @@ def _table(a: Arguments, contract: Contract, bundle: Bundle | None, run_dir: Pat
             "clock": a.clock,
             "provider": a.provider,
             "allow_slow_decoder": a.allow_slow_decoder,
+            **in_time,
             "actor": str(Path(a.actor).absolute()) if a.actor else "",
             "seed": a.seed,
             "seed_base": first_seed,

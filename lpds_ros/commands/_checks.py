@@ -13,6 +13,7 @@ from lpds_ros.config import ConfigError
 from lpds_ros.environment import PROFILE_VARIABLES
 from lpds_ros.prior.bundle import load_bundle
 from lpds_ros.prior.session import DecoderSession
+from lpds_ros.realtime import LIMITS
 from lpds_ros.resources import ResourceError, roots
 
 PYTHONS = ((3, 11), (3, 12))
@@ -156,7 +157,7 @@ def realtime() -> Check:
     found = f"rtprio {_amount(priority)}, memlock {_amount(memory)}, PREEMPT_RT {'yes' if kernel else 'no'}"
     needed = []
     if priority < REALTIME_PRIORITY or memory != float("inf"):
-        needed.append("/etc/security/limits.conf, log in again: @realtime - rtprio 99, @realtime - memlock unlimited")
+        needed.append(LIMITS)
     if not kernel:
         needed.append("franka_ros2 needs a PREEMPT_RT kernel on its computer")
     return Check("real-time rights", not needed, False, found, "; ".join(needed))

@@ -15,6 +15,7 @@ import traceback
 from lpds_ros.environment import apply_defaults
 from lpds_ros.parameters import build_parameters, describe
 from lpds_ros.processes import end_with_supervisor
+from lpds_ros.realtime import claim
 
 apply_defaults()  # before the first message import: rclpy reads ROS_PYTHON_CHECK_FIELDS there
 
@@ -86,6 +87,11 @@ class LpdsNode(Node):
 
     def set_up(self):
         """Everything after the parameters: load, check, publish, subscribe, start threads. May raise anywhere."""
+
+    def claim_realtime(self):
+        """Priority, memory and cores as the parameters ask (a RealtimeParameters); what is not permitted goes to the log."""
+        for refused in claim(self.params):
+            self.get_logger().warning(refused)
 
     def finish(self):
         """Ask `main` to end the process, with code 0."""

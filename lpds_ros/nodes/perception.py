@@ -22,6 +22,7 @@ from lpds_ros.nodes.messages import observation_to_msg, pose_arrays, stamp_ns
 from lpds_ros.nodes.threads import NodeThread
 from lpds_ros.parameters import parameter
 from lpds_ros.perception.align import Aligner
+from lpds_ros.realtime import RealtimeParameters, put_first
 from lpds_ros.records import Observation
 from lpds_ros.steering.clock import TickClock
 
@@ -30,7 +31,7 @@ WARN_S = 5.0
 
 
 @dataclass(frozen=True)
-class Parameters:
+class Parameters(RealtimeParameters):
     contract: str = parameter("", "contract file (required)")
     clock: str = parameter("realtime", "how time passes", choices=("realtime", "lockstep"))
     lead_s: float = parameter(
@@ -70,6 +71,7 @@ class PerceptionNode(LpdsNode):
         if self._lockstep:
             self.create_timer(self.params.missing_s / LOOKS, self._look, clock=Clock(clock_type=ClockType.STEADY_TIME))
         else:
+            self.claim_realtime()
             self._thread = NodeThread(self, self._run, "perception")
 
     # -- samples --------------------------------------------------------------
@@ -123,6 +125,7 @@ class PerceptionNode(LpdsNode):
     # -- realtime --------------------------------------------------------------
 
     def _run(self, ending: threading.Event):
+        put_first(self.params)
         while not ending.is_set():
             self.clock.pace()
             with self._lock:

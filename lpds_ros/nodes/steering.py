@@ -103,6 +103,7 @@ class SteeringNode(LpdsNode):
             self._driver = LockstepDriver(self, self.clock, waits)
         else:
             count = steering.targets_per_period(self.contract.period_s)
+            self.claim_realtime()
             self._driver = RealtimeDriver(self, self, self.clock, self.contract.observation_size, count)
             self._driver.start()
         self._turn.start(p.seed_base)

@@ -13,6 +13,7 @@ import time
 import numpy as np
 
 from lpds_ros.nodes.threads import NodeThread
+from lpds_ros.realtime import put_first
 from lpds_ros.records import Mode, Observation
 from lpds_ros.steering.clock import Ring, TickClock
 from lpds_ros.steering.tick import PoseTarget, Tick
@@ -146,6 +147,7 @@ class RealtimeDriver:
         self._threads = []
 
     def _tick(self, ending: threading.Event):
+        put_first(self._node.params)
         while not ending.is_set():
             deadline_ns = self._clock.pace()
             observation = self._await_new(deadline_ns + self._clock.period_ns // 2)
@@ -191,6 +193,7 @@ class RealtimeDriver:
         )
 
     def _publish(self, ending: threading.Event):
+        put_first(self._node.params)
         clock = TickClock(self._slice_ns)
         while not ending.is_set():
             clock.pace()

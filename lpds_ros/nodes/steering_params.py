@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 from lpds_ros.parameters import parameter
+from lpds_ros.realtime import RealtimeParameters
 
 
 @dataclass(frozen=True)
-class Parameters:
+class Parameters(RealtimeParameters):
     bundle: str = parameter("", "bundle directory of the prior; empty or none: only an operator drives")
     contract: str = parameter("", "contract file; empty: the bundle's own")
     clock: str = parameter("realtime", "how time passes", choices=("realtime", "lockstep"))
