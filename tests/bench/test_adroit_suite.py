@@ -1,4 +1,4 @@
-"""The Adroit suite: the environments are what the tasks say, and the experts' costs point at success."""
+"""The Adroit suite: the environments are what the tasks say, the planners' costs point at success, the door's script opens it."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ pytest.importorskip("gymnasium_robotics", reason="gymnasium-robotics is not inst
 import mujoco  # noqa: E402
 
 from lpds_ros.bench.mppi import MppiConfig  # noqa: E402
-from lpds_ros.bench.suites import adroit, adroit_expert  # noqa: E402
+from lpds_ros.bench.suites import adroit, adroit_door, adroit_expert  # noqa: E402
 from lpds_ros.bench.task import BenchError  # noqa: E402
 from lpds_ros.bench.worlds import run_chunk  # noqa: E402
 
@@ -17,19 +17,20 @@ TASKS = {task.name: task for task in adroit.tasks()}
 
 def opened(name):
     """(environment, its model, its data, the expert's cost) after a reset."""
-    env = adroit.make_env(adroit.SETTINGS[name].environment)
+    env = adroit.make_env(adroit.SETTINGS[name].environment, adroit.SETTINGS[name].limit)
     env.reset(seed=3)
     inner = env.unwrapped
-    return env, inner.model, inner.data, adroit_expert.EXPERTS[name].cost(inner.model)
+    return env, inner.model, inner.data, getattr(adroit_expert, name)(inner.model)
 
 
 @pytest.mark.parametrize("name", TASKS)
 def test_the_environment_is_the_tasks(name):
-    task, env = TASKS[name], opened(name)[0]
+    task, setting = TASKS[name], adroit.SETTINGS[name]
+    env = adroit.make_env(setting.environment, setting.limit)
     assert env.observation_space.shape == (task.problem.observation_size,)
     assert env.action_space.shape == (task.problem.action_size,)
     assert (env.action_space.low == -1.0).all() and (env.action_space.high == 1.0).all()
-    assert env.spec.max_episode_steps == task.limit == 200
+    assert env.spec.max_episode_steps == task.limit == setting.limit <= adroit.EXPERT_LIMIT
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -67,14 +68,33 @@ def test_the_pens_cost_falls_as_it_is_turned_and_rises_as_it_is_dropped():
     assert cost(data) > start + 5.0 and lost(data)
 
 
-def test_the_doors_cost_falls_with_every_stage():
-    env, model, data, cost = opened("door")
-    costs = [cost(data)]
-    for joint, value in (("latch", 1.0), ("door_hinge", 0.5), ("door_hinge", 1.3)):
-        data.joint(joint).qpos[0] = value
-        mujoco.mj_forward(model, data)
-        costs.append(cost(data) - 2.0 * np.linalg.norm(data.site("S_grasp").xpos - data.site("S_handle").xpos))
-    assert costs == sorted(costs, reverse=True)
+def opening(pace, tremble=0.0, seed=100):
+    """(steps until the door is open, or None; the first action intended and the one executed)."""
+    env = adroit.make_env("AdroitHandDoor-v1")
+    env.reset(seed=seed)
+    traits = adroit_door.Traits(pace=(pace, pace), tremble=(tremble, tremble))
+    operator = adroit_door.Operator(env.unwrapped, traits, np.random.default_rng(0))
+    first = operator.act(env.unwrapped.data)
+    info, steps = env.step(first[1])[4], 1
+    while not info["success"] and steps < adroit.EXPERT_LIMIT:
+        info, steps = env.step(operator.act(env.unwrapped.data)[1])[4], steps + 1
+    return steps if info["success"] else None, *first
+
+
+def test_the_doors_operator_opens_it_and_the_brisk_one_sooner():
+    brisk, slow = opening(1.0)[0], opening(0.4)[0]
+    assert brisk < slow - 20
+
+
+def test_what_the_doors_operator_trembles_is_executed_and_not_recorded():
+    _, intended, executed = opening(1.0, tremble=0.05)
+    assert np.array_equal(intended, opening(1.0)[1])
+    assert 0.005 < (executed - intended).std() < 0.05
+
+
+def test_the_doors_episodes_repeat_themselves():
+    demo, again = (adroit_expert.record("AdroitHandDoor-v1", "door", 20_000) for _ in range(2))
+    assert demo.success and demo.digest == again.digest and len(demo) <= 200
 
 
 def test_the_hammers_cost_wants_it_lifted_and_the_nail_in():

@@ -1,11 +1,13 @@
-"""Door, hammer, pen and relocate of the Adroit hand (gymnasium-robotics, v1), judged by success within 200 steps.
+"""Door, hammer, pen and relocate of the Adroit hand (gymnasium-robotics, v1), judged by success within a time limit.
 
-Demonstrations: episodes of MPPI on the environment's own model, few enough to leave the prior headroom; the hand trembles as
-a planner's does. Learners see the sparse reward (10 on success, −0.1 before): the dense ones pay more for lingering beside
-the goal than for reaching it, once success ends an episode, and their meaning changed within v1.
+Demonstrations: of the door a script's, brisk and slow; of the others MPPI's on the environment's own model. MPPI cannot be
+imitated on the door: a prior of 38 of its episodes opened none of 60. The door's limit is about the time in which its prior
+opens half of the doors, so that pace, which the noise decides, is what a learner has to choose; the published one is 200.
+Learners see the sparse reward (10 on success, −0.1 before): the dense ones pay more for lingering beside the goal than for
+reaching it, once success ends an episode, and their meaning changed within v1.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -17,12 +19,16 @@ from lpds_ros.contract import Horizons
 from lpds_ros.prior.config import PriorConfig
 from lpds_ros.problem import Problem
 
-LIMIT = 200
+EXPERT_LIMIT = 200  # steps, of the environments as they are published
+PRIOR = PriorConfig(kind="flow", width=128, blocks=3, updates=6000, checkpoint_every=2000, evaluate_every=2000)
 
 
 @dataclass(frozen=True)
 class Setting:
-    """environment: its name in Gymnasium. episodes: demonstrations of the prior, which set its headroom."""
+    """environment: its name in Gymnasium. episodes: demonstrations of the prior. limit: steps of an episode.
+
+    learner: hyperparameters of this task alone.
+    """
 
     environment: str
     observation_size: int
@@ -30,32 +36,44 @@ class Setting:
     chunk: int
     episodes: int
     budget: int
-    gamma: float = 0.97
+    limit: int = EXPERT_LIMIT
+    prior: PriorConfig = PRIOR
+    learner: dict = field(default_factory=dict)
 
 
 SETTINGS = {
     "pen": Setting("AdroitHandPen-v1", 45, 24, chunk=4, episodes=40, budget=80_000),
-    "door": Setting("AdroitHandDoor-v1", 39, 28, chunk=4, episodes=40, budget=80_000),
+    "door": Setting(
+        "AdroitHandDoor-v1",
+        39,
+        28,
+        chunk=4,
+        episodes=150,
+        budget=60_000,
+        limit=100,
+        prior=replace(PRIOR, kind="diffusion", steps=8, train_steps=20, updates=4000),
+        learner={"gamma": 0.95, "warmup_decisions": 2000, "updates_per_decision": 0.5},
+    ),
     "relocate": Setting("AdroitHandRelocate-v1", 39, 30, chunk=4, episodes=40, budget=80_000),
     "hammer": Setting("AdroitHandHammer-v1", 46, 26, chunk=4, episodes=40, budget=80_000),
 }
 
 
-def make_env(environment: str):
-    """One environment with its time limit of 200 steps and the sparse reward."""
+def make_env(environment: str, limit: int = EXPERT_LIMIT):
+    """One environment with a time limit in steps and the sparse reward."""
     import gymnasium
     import gymnasium_robotics
 
     gymnasium.register_envs(gymnasium_robotics)
-    return gymnasium.make(environment, reward_type="sparse")
+    return gymnasium.make(environment, reward_type="sparse", max_episode_steps=limit)
 
 
 def succeeded(info: dict, reward: float) -> bool:
     return bool(info["success"])
 
 
-def worlds(environment: str, count: int) -> GymWorlds:
-    return GymWorlds(partial(make_env, environment), count, succeeded)
+def worlds(environment: str, limit: int, count: int) -> GymWorlds:
+    return GymWorlds(partial(make_env, environment, limit), count, succeeded)
 
 
 def produce(name: str, folder: Path, *, jobs: int, episodes: int | None, on_progress, should_stop):
@@ -72,7 +90,7 @@ def produce(name: str, folder: Path, *, jobs: int, episodes: int | None, on_prog
         episodes or SETTINGS[name].episodes,
         first_seed=FIRST_SEED,
         # trajectories differ between versions of MuJoCo under equal actions
-        identity={"task": name, "mujoco": mujoco.__version__, "mppi": asdict(expert.mppi), "cost": expert.version},
+        identity={"task": name, "mujoco": mujoco.__version__} | expert.identity,
         jobs=jobs,
         on_progress=on_progress,
         should_stop=should_stop,
@@ -86,14 +104,14 @@ def tasks() -> tuple[Task, ...]:
             name=name,
             environment=s.environment,
             problem=Problem(name, s.observation_size, s.action_size, horizons=Horizons(1, s.chunk, s.chunk)),
-            worlds=partial(worlds, s.environment),
+            worlds=partial(worlds, s.environment, s.limit),
             **recorded("adroit", name, partial(produce, name)),
-            prior=PriorConfig(kind="flow", width=128, blocks=3, updates=6000, checkpoint_every=2000, evaluate_every=2000),
+            prior=s.prior,
             budget=s.budget,
-            limit=LIMIT,
+            limit=s.limit,
             reward_scale=0.1,
             learner={
-                "gamma": s.gamma,
+                "gamma": 0.97,
                 "tau": 0.01,
                 "critic_width": 128,
                 "actor_width": 128,
@@ -101,7 +119,8 @@ def tasks() -> tuple[Task, ...]:
                 "distill_states": 64,
                 "warmup_decisions": 2500,
                 "updates_per_decision": 0.3,
-            },
+            }
+            | s.learner,
             envs=4,
             curve_points=5,
             curve_episodes=50,

@@ -1,4 +1,4 @@
-"""Experts for the four Adroit tasks: what MPPI minimises in each, and how an episode is recorded.
+"""Experts for the four Adroit tasks: what MPPI minimises in three of them, the door's script, and how an episode is recorded.
 
 Costs are sums of distances in metres and of shares still to do, weighted by hand so that each stage outweighs the one before.
 The environments' own dense rewards serve no planner: their first term pays for distance from handle, hammer and ball.
@@ -6,20 +6,23 @@ The environments' own dense rewards serve no planner: their first term pays for 
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 
 import mujoco
 import numpy as np
 
 from lpds_ros.bench.mppi import Mppi, MppiConfig
 from lpds_ros.bench.suites.adroit import make_env
+from lpds_ros.bench.suites.adroit_door import Operator, Traits
 from lpds_ros.data.demonstration import Demonstration
 
 Read = Callable[[mujoco.MjData], float]
+# state → (the action to record, the action to execute)
+Act = Callable[[mujoco.MjData], tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True)
-class Expert:
+class Planned:
     """cost: of a model, the cost of its states. lost: of a model, whether a state is beyond repair (the episode has failed).
 
     version: to be raised with every change of cost or lost, so that episodes of two experts do not mix in one set.
@@ -29,6 +32,52 @@ class Expert:
     mppi: MppiConfig
     lost: Callable[[mujoco.MjModel], Callable[[mujoco.MjData], bool]] = lambda model: lambda data: False
     version: int = 1
+    source = "mppi"
+
+    @property
+    def identity(self) -> dict:
+        """All that decides an episode beside its seed, as plain JSON."""
+        return {"mppi": asdict(self.mppi), "cost": self.version}
+
+    def start(self, inner, seed: int) -> Act:
+        """Acts in one episode. inner: the unwrapped environment, reset."""
+        planner = Mppi(
+            inner.model,
+            self.cost(inner.model),
+            self.mppi,
+            steps_per_action=inner.frame_skip,
+            middle=inner.act_mean,
+            half=inner.act_rng,
+            seed=seed,
+        )
+
+        def act(data):
+            action = planner.act(data).astype(np.float32)
+            return action, action
+
+        return act
+
+
+@dataclass(frozen=True)
+class Scripted:
+    """The door's operator. version: to be raised with every change of its script, as `Planned`'s."""
+
+    traits: Traits = field(default_factory=Traits)
+    version: int = 1
+    source = "scripted"
+
+    @property
+    def identity(self) -> dict:
+        """As `Planned`'s."""
+        return {"traits": asdict(self.traits), "script": self.version}
+
+    def start(self, inner, seed: int) -> Act:
+        """As `Planned`'s."""
+        return Operator(inner, self.traits, np.random.default_rng([seed, 1])).act
+
+    def lost(self, model: mujoco.MjModel) -> Callable[[mujoco.MjData], bool]:
+        """No state is beyond repair."""
+        return lambda data: False
 
 
 def pen(model: mujoco.MjModel) -> Read:
@@ -50,18 +99,6 @@ def pen_lost(model: mujoco.MjModel) -> Callable[[mujoco.MjData], bool]:
     """The pen has fallen off the hand."""
     body = model.body("Object").id
     return lambda data: bool(data.xpos[body, 2] < 0.1)
-
-
-def door(model: mujoco.MjModel) -> Read:
-    """Palm to the handle, handle down, door open."""
-    palm, handle = _sites(model, "S_grasp", "S_handle")
-    hinge, latch = (int(model.joint(name).qposadr[0]) for name in ("door_hinge", "latch"))
-
-    def cost(data):
-        reach = math.dist(data.site_xpos[palm], data.site_xpos[handle])
-        return 2.0 * reach + (1.0 - data.qpos[latch] / 1.8) + 3.0 * (1.0 - data.qpos[hinge] / 1.57)
-
-    return cost
 
 
 def hammer(model: mujoco.MjModel) -> Read:
@@ -94,10 +131,10 @@ def relocate(model: mujoco.MjModel) -> Read:
 SETTINGS = MppiConfig(samples=40, horizon=20, noise=0.3, smoothness=0.8, temperature=0.1)
 EXPERTS = {
     # the first steps decide whether the pen is caught
-    "pen": Expert(pen, replace(SETTINGS, samples=48, horizon=24, noise=0.4, warm_plans=4), pen_lost),
-    "door": Expert(door, SETTINGS),
-    "relocate": Expert(relocate, SETTINGS),
-    "hammer": Expert(hammer, SETTINGS),
+    "pen": Planned(pen, replace(SETTINGS, samples=48, horizon=24, noise=0.4, warm_plans=4), pen_lost),
+    "door": Scripted(),
+    "relocate": Planned(relocate, SETTINGS),
+    "hammer": Planned(hammer, SETTINGS),
 }
 
 
@@ -111,31 +148,23 @@ def record(
     env, expert = make_env(environment), EXPERTS[name]
     inner = env.unwrapped
     observation, _ = env.reset(seed=seed)
-    planner = Mppi(
-        inner.model,
-        expert.cost(inner.model),
-        expert.mppi,
-        steps_per_action=inner.frame_skip,
-        middle=inner.act_mean,
-        half=inner.act_rng,
-        seed=seed,
-    )
+    act = expert.start(inner, seed)
     lost, success, over, observations, actions, rewards = expert.lost(inner.model), False, False, [], [], []
     try:
         while not over:
             if should_stop():
                 return None
-            action = planner.act(inner.data).astype(np.float32)
+            intended, executed = act(inner.data)
             observations.append(observation)
-            actions.append(action)
-            observation, reward, _, truncated, info = env.step(action)
+            actions.append(intended)
+            observation, reward, _, truncated, info = env.step(executed)
             rewards.append(reward)
             success = bool(info["success"])
             over = success or truncated or lost(inner.data)
     finally:
         env.close()
     return Demonstration(
-        np.array(observations), np.array(actions), np.array(rewards), success, seed, "mppi", final_observation=observation
+        np.array(observations), np.array(actions), np.array(rewards), success, seed, expert.source, final_observation=observation
     )
 
 
