@@ -14,10 +14,10 @@ SPRING = 2.5  # joint angle, rad or m, that the arm's motors settle at for a con
 DAMPING = 1e-3  # of the least squares behind a motion of the palm, m²
 LOST_M = 0.2  # palm that far from the handle: begin anew
 ABOVE_M, ABOVE_TOLERANCE_M = np.array([-0.061, 0.001, 0.106]), 0.052  # from the handle, before the press
-PRESS_M, PULL_M = np.array([-0.012, -0.008, 0.007]), np.array([-0.007, -0.044, -0.005])  # palm from handle
-PRESS_LEAD_M, PULL_LEAD_M, KEEP_M = 0.204, 0.9, 0.079  # how far along the handle's path the palm aims; latch kept down
+PRESS_M, PULL_M = np.array([-0.012, -0.008, 0.007]), np.array([-0.016, -0.043, -0.013])  # palm from handle
+PRESS_LEAD_M, PULL_LEAD_M, KEEP_M = 0.204, 1.03, 0.089  # how far along the handle's path the palm aims; latch kept down
 PRESSED_RAD = 1.417  # of the latch
-BACK_RAD, BACK_OVER_RAD = 0.4, 0.6  # angle of the door from which, and over which, the hand turns to its last posture
+BACK_RAD, BACK_OVER_RAD = 0.3, 0.59  # angle of the door from which, and over which, the hand turns to its last posture
 REACH_M, PULL_REACH_M = 0.6, 1.5  # longest aim, from the palm; the former, and what follows, times the pace
 TURN_RAD, BEND_RAD = 0.6, 0.5  # largest step asked of the forearm's roll, of the wrist
 STRETCHED_RAD = -0.7  # the arm's yaw near its stop
@@ -31,14 +31,14 @@ class Traits:
     """
 
     pace: tuple[float, float] = (0.2, 1.0)
-    tremble: tuple[float, float] = (0.0, 0.06)
+    tremble: tuple[float, float] = (0.0, 0.05)
     memory: float = 0.8
 
 
 # forearm's roll, wrist's flexion and deviation (rad), curl of the fingers (share of 1.6 rad)
 OVER = np.array([0.377, -0.166, 0.176, 0.258])
 GRIPPED = np.array([2.073, -0.429, 0.176, 0.921])
-OPENED = np.array([1.924, -0.79, -0.52, 0.921])
+OPENED = np.array([2.148, -0.79, -0.46, 0.866])
 
 
 class Operator:
