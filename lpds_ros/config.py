@@ -68,7 +68,9 @@ def read_yaml(path) -> dict:
     try:
         with path.open(encoding="utf-8") as stream:
             tree = yaml.load(stream, Loader=_Loader)  # noqa: S506 (a SafeLoader subclass)
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+    except ConfigError:
+        raise
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(tree, dict):
         raise ConfigError(f"{path}: expected a mapping of keys to values at the top")
@@ -79,7 +81,7 @@ def read_value(text: str):
     """The value that `text` has in a YAML file. Raises ConfigError."""
     try:
         return yaml.load(text, Loader=_Loader)  # noqa: S506 (a SafeLoader subclass)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # a date that is none
         raise ConfigError(f"{text!r}: not valid YAML: {' '.join(str(error).split())}") from None
 
 

@@ -4,13 +4,12 @@ Its digest travels in every bundle, demo file, rollout log and weight push; a mi
 """
 
 import dataclasses
-import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from lpds_ros.config import ConfigError, build, nearest, read_yaml
+from lpds_ros.identity import digest_of, plain
 
 ROBOT_STREAMS = ("pose", "joint_state", "gripper")
 STREAM_FIELDS = {
@@ -27,8 +26,8 @@ class ContractError(ConfigError):
 class Horizons:
     """Ticks observed (T_o), predicted by the decoder (T_p) and executed before the next decision (T_a).
 
-    delay (d): ticks between the observation a chunk is decoded from and the first of its rows that runs, row d. 0: it is
-    decoded within the tick. A decoder slower than that needs a delay, so that no tick waits for it.
+    delay (d): ticks between the observation a chunk is decoded from and the first of its rows that runs, row d (from rest its
+    row 0). 0: it is decoded within the tick. A slow decoder needs a delay, so that no tick waits for it.
     """
 
     observed: int
@@ -242,19 +241,6 @@ def contract_from_dict(tree: dict, where: str) -> Contract:
 def contract_to_dict(contract: Contract) -> dict:
     """Plain lists and dictionaries, as `contract_from_dict` reads them."""
     return plain(contract)
-
-
-def plain(holder) -> dict:
-    """A dataclass that holds `horizons` as plain lists and dictionaries. No delay is no entry: digests outlive its coming."""
-    tree = json.loads(json.dumps(dataclasses.asdict(holder)))
-    if not tree["horizons"]["delay"]:
-        del tree["horizons"]["delay"]
-    return tree
-
-
-def digest_of(tree: dict) -> str:
-    """SHA-256 of canonical JSON."""
-    return hashlib.sha256(json.dumps(tree, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def require_same_contract(expected: Contract | str, found: str, what: str):

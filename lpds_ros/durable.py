@@ -51,12 +51,12 @@ def replaced_folder(path: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(fresh)
         raise
-    shutil.rmtree(old, ignore_errors=True)
     if path.exists():
+        shutil.rmtree(old, ignore_errors=True)
         path.rename(old)
     fresh.rename(path)
-    shutil.rmtree(old, ignore_errors=True)
     sync(path.parent)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def surviving(path: Path) -> Path:

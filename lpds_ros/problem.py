@@ -6,7 +6,8 @@ A robot's `Contract` has the same members and more; a benchmark task has these a
 from dataclasses import dataclass
 
 from lpds_ros.config import build
-from lpds_ros.contract import ContractError, Horizons, digest_of, plain
+from lpds_ros.contract import ContractError, Horizons
+from lpds_ros.identity import digest_of, plain
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 What is not permitted is told with its remedy, and the process runs as it is.
 """
 
+import contextlib
 import ctypes
 import os
 import threading
@@ -33,7 +34,8 @@ def claim(wanted: RealtimeParameters) -> list[str]:
     threads = [int(entry.name) for entry in Path("/proc/self/task").iterdir()]
     if cores:
         for thread in threads:
-            os.sched_setaffinity(thread, cores)
+            with contextlib.suppress(ProcessLookupError):  # it ended meanwhile
+                os.sched_setaffinity(thread, cores)
     if wanted.fifo_priority:
         refused += _fifo(threads, wanted.fifo_priority)
     if wanted.lock_memory and ctypes.CDLL(None, use_errno=True).mlockall(MCL_CURRENT | MCL_FUTURE) != 0:
@@ -64,7 +66,8 @@ def parse_cores(text: str) -> set[int]:
 def _fifo(threads: list[int], priority: int) -> list[str]:
     try:
         for thread in threads:
-            os.sched_setscheduler(thread, os.SCHED_FIFO, os.sched_param(priority))
+            with contextlib.suppress(ProcessLookupError):
+                os.sched_setscheduler(thread, os.SCHED_FIFO, os.sched_param(priority))
     except PermissionError:
         return [f"fifo_priority: SCHED_FIFO is not permitted, ticks may be late when the machine is busy; {LIMITS}"]
     return []

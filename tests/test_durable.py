@@ -47,6 +47,10 @@ def test_a_process_killed_between_renames_loses_nothing(tmp_path, monkeypatch, r
         patched.setattr(type(tmp_path), "rename", die_after)
         fill(path, "new")
     assert (surviving(path) / "sub" / "file").read_text() == "old"
+    with monkeypatch.context() as patched, pytest.raises(Killed):  # and once more, at its next rename
+        patched.setattr(type(tmp_path), "rename", lambda *_: (_ for _ in ()).throw(Killed))
+        fill(path, "newer")
+    assert (surviving(path) / "sub" / "file").read_text() == "old"
     fill(path, "newest")
     assert (surviving(path) / "sub" / "file").read_text() == "newest" and [p.name for p in tmp_path.iterdir()] == ["run"]
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -86,5 +87,5 @@ def read_demonstrations(path: Path, how_to_make: str) -> list[Demonstration]:
         return [
             Demonstration(o, a, r, bool(success), int(seed), "expert", final) for o, a, r, success, seed, final in episodes
         ]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, BadZipFile) as error:
         raise BenchError(f"{path}: not readable ({error}); make it again with `{how_to_make}`") from None

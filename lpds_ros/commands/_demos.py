@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from lpds_ros.config import nearest
-from lpds_ros.contract import Contract, ContractError, contract_directory, load_contract, require_same_contract
+from lpds_ros.contract import Contract, ContractError, contract_directory, load_contract
 from lpds_ros.data.demos import Demonstration, read_demos
 
 
@@ -24,8 +24,6 @@ def read_all(paths, contract: Contract | None) -> tuple[list[Demonstration], Con
     demos = []
     for path in paths:
         file = read_demos(path, contract)
-        if contract is not None:
-            require_same_contract(contract, file.contract.digest, str(path))
         contract = file.contract
         demos += file.demonstrations
     return demos, contract

@@ -16,7 +16,7 @@ def add_arguments(parser):
     parser.add_argument("--name", default="", help="the bundle's name (default: the folder's)")
     parser.add_argument("--licence", default="Apache-2.0", help="licence of the weights (default Apache-2.0)")
     parser.add_argument(
-        "--delay", type=int, default=0, help="ticks from observation to action, for a decoder slower than a tick (default 0)"
+        "--delay", type=int, help="ticks from observation to action, for a slow decoder (default: the contract's)"
     )
     parser.add_argument(
         "--overwrite", action="store_true", help="replace an existing bundle, its learned actors included"

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lpds_ros.contract import Contract
+from lpds_ros.contract import Contract, require_same_contract
 from lpds_ros.problem import Problem
 
 MAX_TICKS = 1_000_000
@@ -86,6 +86,16 @@ class DemoFile(NamedTuple):
 def digest_demos(demonstrations) -> str:
     """SHA-256 over the digests of the demonstrations in order: names a training set whatever file it came from."""
     return hashlib.sha256("".join(demo.digest for demo in demonstrations).encode()).hexdigest()
+
+
+def followed(expected: Contract | None, found: Contract, where: str) -> Contract:
+    """The contract that demonstrations follow: `expected`, where one is, or the one `found` beside them.
+
+    Raises ContractError where they differ in more than their horizons, of which a demonstration knows nothing.
+    """
+    if expected is not None and expected.recorded != found.recorded:
+        require_same_contract(expected, found.digest, where)
+    return expected or found
 
 
 def check_demo(demo: Demonstration, contract: Contract | Problem, where: str):

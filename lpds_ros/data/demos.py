@@ -11,6 +11,7 @@ from lpds_ros.data.demonstration import (
     Demonstration,
     check_demo,
     digest_demos,
+    followed,
     stacked_observations,
 )
 from lpds_ros.data.robomimic import read_demos_hdf5, write_demos_hdf5
@@ -35,8 +36,8 @@ HDF5_SUFFIXES = (".hdf5", ".h5")
 def read_demos(path, contract: Contract | None = None) -> DemoFile:
     """Read demonstrations from an HDF5 file, a rollout log (.mcap) or a run folder with logs.
 
-    Raises DemoError for what cannot be read or holds none, ContractError when `contract` is given and is not the
-    file's.
+    Raises DemoError for what cannot be read or holds none, ContractError when `contract` is given and differs from the
+    file's in more than its horizons.
     """
     path = Path(path)
     if path.suffix in HDF5_SUFFIXES:
@@ -47,9 +48,9 @@ def read_demos(path, contract: Contract | None = None) -> DemoFile:
         )
     log = read_log(path)
     demos = demos_from_log(log)
-    contract = contract or log.contract
-    if contract is None:
+    if contract is None and log.contract is None:
         raise DemoError(f"{path}: no contract inside; name the one it follows with --contract")
+    contract = followed(contract, log.contract or contract, str(path))
     for i, demo in enumerate(demos):
         check_demo(demo, contract, f"{path}: demonstration {i}")
     if not demos:

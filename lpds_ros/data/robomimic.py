@@ -13,8 +13,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from lpds_ros.contract import Contract, contract_from_dict, contract_to_dict, require_same_contract
-from lpds_ros.data.demonstration import DemoError, DemoFile, Demonstration, check_demo, digest_demos
+from lpds_ros.contract import Contract, contract_from_dict, contract_to_dict
+from lpds_ros.data.demonstration import DemoError, DemoFile, Demonstration, check_demo, digest_demos, followed
 
 COMPRESS_FROM_BYTES = 65536  # below it HDF5's bookkeeping for compression costs more than it saves
 
@@ -95,11 +95,7 @@ def _contract_of(data, expected, path):
         raise DemoError(
             f"{path}: its contract has digest {found.digest[:12]}, recorded {data.attrs['contract_digest'][:12]}"
         )
-    if expected is None:
-        return found
-    if expected.recorded != found.recorded:
-        require_same_contract(expected, found.digest, str(path))
-    return expected
+    return followed(expected, found, str(path))
 
 
 def _read_demo(group, contract, where):

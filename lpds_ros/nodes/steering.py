@@ -74,6 +74,8 @@ class SteeringNode(LpdsNode):
         steering = SteeringParams(target_hz=p.target_hz, max_radius=p.max_radius)
         self.session = uuid.uuid4().hex
         self._lockstep = p.clock == "lockstep"
+        if not self._lockstep:
+            self.claim_realtime()
         named = dict(seed=p.seed, session=self.session, threaded=not self._lockstep)
         self.core = SteeringCore(self.contract, steering, decoder, **named)
         self._lock = threading.Lock()
@@ -103,7 +105,6 @@ class SteeringNode(LpdsNode):
             self._driver = LockstepDriver(self, self.clock, waits)
         else:
             count = steering.targets_per_period(self.contract.period_s)
-            self.claim_realtime()
             self._driver = RealtimeDriver(self, self, self.clock, self.contract.observation_size, count)
             self._driver.start()
         self._turn.start(p.seed_base)

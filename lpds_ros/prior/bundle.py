@@ -14,7 +14,8 @@ from typing import Literal
 import numpy as np
 
 from lpds_ros.config import ConfigError, build, read_yaml
-from lpds_ros.contract import Contract, contract_to_dict, digest_of
+from lpds_ros.contract import Contract, contract_to_dict
+from lpds_ros.identity import digest_of
 
 SCHEMA = 1
 MANIFEST = "bundle.yaml"

@@ -44,9 +44,9 @@ PARITY_CASES = 256  # states and noises compared beside the golden ones
 
 
 def export(
-    checkpoint_directory, out, *, name: str = "", licence: str = "Apache-2.0", overwrite: bool = False, delay: int = 0
+    checkpoint_directory, out, *, name: str = "", licence: str = "Apache-2.0", overwrite: bool = False, delay: int | None = None
 ) -> Bundle:
-    """Write the bundle `out` from a checkpoint and return it, loaded and verified. delay: the contract's, ticks.
+    """Write the bundle `out` from a checkpoint and return it, loaded and verified. delay: ticks, None: the contract's own.
 
     Raises PriorError when `out` exists (and not `overwrite`) or the graph differs from torch by more than 1e-4 in
     action units on any of 256 cases; then nothing is left behind and an earlier bundle stays as it was.
@@ -58,8 +58,9 @@ def export(
         raise PriorError(f"{out} exists: remove it, or ask to overwrite it")
     if out.exists() and any(out.iterdir()) and not (out / MANIFEST).is_file():
         raise PriorError(f"{out} exists and is no bundle: choose another place")
-    horizons = dataclasses.replace(checkpoint.contract.horizons, delay=delay)
-    checkpoint = dataclasses.replace(checkpoint, contract=dataclasses.replace(checkpoint.contract, horizons=horizons))
+    if delay is not None:
+        horizons = dataclasses.replace(checkpoint.contract.horizons, delay=delay)
+        checkpoint = dataclasses.replace(checkpoint, contract=dataclasses.replace(checkpoint.contract, horizons=horizons))
     decoder = make_decoder(checkpoint)
     try:
         # `actor/` of the bundle it replaces goes with it: it belongs to that prior

@@ -1,14 +1,17 @@
 """Chunks decoded ahead of their first tick, so that a decoder slower than a tick delays none.
 
 With a delay of d ticks in the contract, a chunk is asked for d ticks before the running one ends, from the observation of
-that moment; it then starts at the row that belongs to the tick at hand. The delay is part of the contract because it is part
-of what is learned: in lockstep the same chunks start at the same ticks. With d = 0 it is decoded within the tick.
+that moment; it then starts at the row that belongs to the tick at hand, row d. From rest it starts at its row 0: nothing moved
+while it was decoded. The delay is part of the contract because it is part of what is learned: in lockstep the same chunks
+start at the same ticks. With d = 0 a chunk is decoded within the tick.
 """
 
 import math
-import statistics
+import os
+import queue
+import threading
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 
 import numpy as np
 
@@ -31,10 +34,9 @@ class Ahead:
 
     def __init__(self, contract: Contract, chunker: Chunker, *, threaded: bool):
         self._chunker, self._horizons = chunker, contract.horizons
-        self._pool = None
-        if threaded and self.delay:
-            self._pool = ThreadPoolExecutor(1, "decode")
-            self._pool.submit(int).result()  # its thread is made now, without the priority that the tick's thread may get
+        self._longest_ns = contract.horizons.predicted * contract.period_ns
+        self._worker = Worker() if threaded and self.delay else None
+        self._future: Future | None = None
         self.late = self.starved = 0
         self.cancel()
 
@@ -53,16 +55,19 @@ class Ahead:
         """Whether the chunk under way can start now."""
         return self._age >= self.delay and self._future.done()
 
+    def stale(self, now_ns: int) -> bool:
+        """Whether the chunk under way is of an observation older than a chunk is long."""
+        return self.under_way and now_ns - self.stamp_ns > self._longest_ns
+
     def request(self, state: np.ndarray, noise: np.ndarray, stamp_ns: int):
         """Ask for the chunk of this state, float32 [T_o*d_o], and noise [T_p, d_a]; pending weights are taken up."""
         self._chunker.swap()
         self.state, self.stamp_ns, self._age, self._moved = state, stamp_ns, 0, 0
-        if self._pool is not None:
-            self._future = self._pool.submit(self._chunker.decode, state, noise)
-            return
-        chunk = self._chunker.decode(state, noise)
         self._future = Future()
-        self._future.set_result(chunk)
+        if self._worker is not None:
+            self._worker.submit(self._future, self._chunker.decode, state, noise)
+        else:
+            run(self._future, self._chunker.decode, state, noise)
 
     def take(self) -> tuple[Chunk, int]:
         """The chunk that is due, and its row to start at. Raises ChunkError when decoding failed."""
@@ -92,20 +97,56 @@ class Ahead:
 
     def cancel(self):
         """Forget the chunk under way and the rest of the last one: the arm is somewhere else now."""
-        self._future: Future | None = None
+        if self._future is not None:
+            self._future.cancel()  # where it has not begun; what has begun is not waited for
+        self._future = None
         self._rest = np.zeros((0, 0), np.float32)
         self.state, self.stamp_ns, self._age, self._moved = None, 0, 0, 0
 
     def close(self):
-        """End the decoding thread."""
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
+        """End the decoding thread after what it is at. A decoder that hangs is not waited for."""
+        if self._worker is not None:
+            self._worker.end()
+
+
+class Worker:
+    """A thread that runs one job after another under the ordinary scheduler, whatever its process has claimed: a decoder may
+    take long, and no tick may wait for it. A daemon: one that hangs does not hold the process.
+    """
+
+    def __init__(self):
+        self._jobs: queue.SimpleQueue = queue.SimpleQueue()
+        threading.Thread(target=self._loop, name="decode", daemon=True).start()
+
+    def submit(self, future: Future, call, *arguments):
+        """Have `call` run; `future` gets its result."""
+        self._jobs.put((future, call, *arguments))
+
+    def end(self):
+        """No job after those that were given."""
+        self._jobs.put(None)
+
+    def _loop(self):
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+        while (job := self._jobs.get()) is not None:
+            run(*job)
+
+
+def run(future: Future, call, *arguments):
+    """Run `call` for `future`, unless it has been cancelled."""
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        future.set_result(call(*arguments))
+    except BaseException as error:  # noqa: BLE001 (raised again by whoever takes the result)
+        future.set_exception(error)
 
 
 def check_pace(contract: Contract, decoder, *, now_s=time.perf_counter, sleep_s=time.sleep) -> float:
-    """Median seconds of a decode, called as a control loop calls it, with pauses. Raises SlowDecoderError.
+    """Seconds that all but the slowest of some decodes take, called as a control loop calls, with pauses.
 
-    A delay of d ticks leaves d periods; without one, half of one: the tick has other things to do too.
+    A delay of d ticks leaves d periods; without one, half of one: the tick has other things to do too. Raises
+    SlowDecoderError.
     """
     state, noise = np.zeros((1, contract.state_size), np.float32), np.zeros((1, *contract.noise_shape), np.float32)
     taken = []
@@ -114,13 +155,20 @@ def check_pace(contract: Contract, decoder, *, now_s=time.perf_counter, sleep_s=
         began = now_s()
         decoder.decode(state, noise)
         taken.append(now_s() - began)
-    median, delay = statistics.median(taken), contract.horizons.delay
-    left = contract.period_s * (delay or 0.5)
-    if median > left:
-        ticks = math.ceil(max(taken) / contract.period_s)
-        raise SlowDecoderError(
-            f"the decoder takes {1e3 * median:.1f} ms (median of {PACE_CALLS} calls), the contract leaves it "
-            f"{1e3 * left:.1f} ms: export the bundle with a delay of {ticks} ticks (lpds prior export --delay {ticks}), choose "
-            "a faster provider, or run late with the parameter allow_slow_decoder"
+    slow, horizons = sorted(taken)[-2], contract.horizons
+    left = contract.period_s * (horizons.delay or 0.5)
+    if slow <= left:
+        return slow
+    ticks = math.ceil(slow / contract.period_s)
+    most = min(horizons.executed, horizons.predicted - horizons.executed)
+    way = f"export the bundle with that delay (lpds prior export --delay {ticks})"
+    if ticks > most:
+        way = (
+            f"train with a contract that executes at least {ticks} ticks and predicts {ticks} more, and export the bundle with "
+            f"that delay (lpds prior export --delay {ticks})"
         )
-    return median
+    raise SlowDecoderError(
+        f"the decoder takes {1e3 * slow:.1f} ms ({PACE_CALLS} calls, without the slowest), the contract leaves it "
+        f"{1e3 * left:.1f} ms, and it needs {ticks} ticks: {way}, choose a faster provider, or run late with the parameter "
+        "allow_slow_decoder"
+    )

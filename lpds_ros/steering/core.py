@@ -53,7 +53,7 @@ class SteeringCore:
         # A person who records demonstrations takes the time that the task needs.
         self._max_ticks = contract.max_ticks * (1 if decoder is not None else UNHURRIED)
         self._not_before_ns = 0
-        self._relieved = False
+        self._relieved = self._waited = False
         self.failure = ""
 
     @property
@@ -189,21 +189,26 @@ class SteeringCore:
         self._sight.clear()
         return decision, books.end(observation.stamp_ns, success, end, self.weights_version)
 
-    def _end_decision(self, *, terminated=False, truncated=False, in_motion=False) -> Decision | None:
+    def _end_decision(self, *, terminated=False, truncated=False, next_state=None) -> Decision | None:
         """Finish the open decision, if there is one and it ran.
 
-        in_motion: another one follows at once, decided d ticks ago; otherwise the arm comes to rest, and the chunk under way
-        is dropped.
+        next_state: that of the decision which follows at once; without one the arm comes to rest, and the chunk under way is
+        dropped.
         """
         running, self._open = self._open, None
-        if not in_motion:
+        if next_state is None:
             self._chunk = None
             self._ahead.cancel()
         if running is None:
             return None
-        next_state = self._sight.state_before if in_motion else self._sight.state
+        next_state = self._sight.state if next_state is None else next_state
         fields = running.finish(next_state, terminated=terminated, truncated=truncated)
         return None if fields is None else self._accounts.decision(fields)
+
+    @property
+    def _by_policy(self) -> bool:
+        """Whether the open decision is the policy's."""
+        return self._open is not None and self._open.source != Source.OPERATOR
 
     def _drive(self, observation: Observation, operator: OperatorInput | None, decision: Decision | None) -> Tick:
         now_ns = observation.stamp_ns
@@ -219,20 +224,29 @@ class SteeringCore:
         if not by_operator and not self._chunker.ready:
             # Nobody drives: the decision stays open, so that a later mark still finds it.
             return self._held(now_ns, Mode.HOLD, "waiting for the operator: no policy is loaded", decision)
-        if self._open is not None and (self._open.complete or (self._open.source == Source.OPERATOR) != by_operator):
-            released = self._open.source == Source.OPERATOR and not by_operator
-            decision = self._end_decision(in_motion=not released)
+        if self._ahead.stale(now_ns):
+            decision = self._end_decision(truncated=True)
+        if by_operator and self._open is not None and (self._open.complete or self._ahead.under_way or self._by_policy):
+            decision = self._end_decision(next_state=self._sight.state_before)
         try:
-            row = self._operated(now_ns, operator) if by_operator else self._steered(now_ns)
+            if by_operator:
+                row = self._operated(now_ns, operator)
+            else:
+                decision = self._next_chunk(now_ns) or decision
+                row = self._steered(now_ns)
             if row is None:
-                return self._held(now_ns, Mode.HOLD, self._waiting(), decision)
+                return self._held(now_ns, Mode.HOLD, self._wait(), decision)
+            if self._waited:
+                self._target.seed(observation.position, observation.orientation)
+                self._waited = False
             sent = self._target.advance(row, observation.position, observation.orientation)
         except (ChunkError, UnsafeActionError) as error:
             who = "the operator's " if by_operator else ""
             self._ladder.hold(f"{who}{error}")
-            return self._held(now_ns, Mode.HOLD, f"{who}{error}", self._end_decision(truncated=True) or decision)
+            cut = self._open is not None and not self._open.complete
+            return self._held(now_ns, Mode.HOLD, f"{who}{error}", self._end_decision(truncated=cut) or decision)
         self._ahead.step(moved=True)
-        if self._open is not None:  # it is None on the rest of a chunk whose decision has ended
+        if not self._open.complete:  # it is while the rest of its chunk runs, for want of the next
             self._open.executed(row, sent, observation.data)
         self._accounts.operator_ticks += by_operator
         grips = self._contract.action.gripper != "none"
@@ -259,29 +273,38 @@ class SteeringCore:
             self._open = OpenDecision.of_operator(self._contract, now_ns, self._sight.state_before, self.weights_version)
         return np.clip(operator.action, -1.0, 1.0).astype(np.float32)
 
-    def _steered(self, now_ns: int) -> np.ndarray | None:
-        """The policy's row [d_a], of a decision that is open, started now, or of the rest of the chunk before; None: of none.
-
-        Raises ChunkError when the policy has no executable chunk.
+    def _next_chunk(self, now_ns: int) -> Decision | None:
+        """Start the next chunk when its time has come and it is there; the decision before ends only then, so that what is
+        earned while waiting is its own. Raises ChunkError when the policy has no executable chunk.
         """
         ahead = self._ahead
-        if self._open is None:
-            if not ahead.under_way:
-                ahead.request(self._sight.state, self._noise.next(), now_ns)
-            if not ahead.due:
-                return ahead.bridge()
-            state, stamp_ns = ahead.state, ahead.stamp_ns
-            self._chunk, first = ahead.take()
-            self._open = OpenDecision.of_chunk(self._contract, stamp_ns, state, self._chunk, first)
+        if self._by_policy and not self._open.complete:
+            return None
+        if not ahead.under_way:
+            ahead.request(self._sight.state, self._noise.next(), now_ns)
+        if not ahead.due:
+            return None
+        state, stamp_ns = ahead.state, ahead.stamp_ns
+        chunk, first = ahead.take()
+        decision = self._end_decision(next_state=state)
+        self._chunk = chunk
+        self._open = OpenDecision.of_chunk(self._contract, stamp_ns, state, chunk, first)
+        return decision
+
+    def _steered(self, now_ns: int) -> np.ndarray | None:
+        """The policy's row [d_a]: of the open decision, or of the rest of its chunk when that is over; None: there is none."""
+        ahead = self._ahead
+        if not self._by_policy or self._open.complete:
+            return ahead.bridge()
         if ahead.delay and self._open.ticks == self._contract.horizons.executed - ahead.delay:
             ahead.request(self._sight.state, self._noise.next(), now_ns)
         return self._open.row()
 
-    def _waiting(self) -> str:
-        """Why the policy has no row for this tick; the tick is counted."""
+    def _wait(self) -> str:
+        """A tick for which the policy has no row: why. Whatever runs next starts from the measured pose."""
         self._ahead.step(moved=False)
-        first = self._chunk is None
-        return "decoding the first chunk" if first else "the decoder is late, and the last chunk has run out"
+        self._waited = True
+        return "the decoder is late, and the last chunk has run out" if self._by_policy else "decoding the first chunk"
 
     def _idle(self, otherwise: str) -> tuple[Mode, str]:
         return self._ladder.latched or (Mode.HOLD, otherwise)
