@@ -10,8 +10,8 @@ ROOT = Path(__file__).resolve().parent.parent / "lpds_ros"
 
 # From the bottom up. A unit imports everything below; its neighbours in one layer only where SHARED says so.
 LAYERS = (
-    ("config", "contract", "durable", "environment", "geometry", "identity", "lease", "parameters", "problem", "processes", "realtime")
-    + ("records", "resources", "weights"),
+    ("config", "contract", "durable", "environment", "geometry", "identity", "lease", "parameters", "problem", "processes")
+    + ("realtime", "records", "resources", "weights"),
     ("data",),
     ("sim",),
     ("perception",),
