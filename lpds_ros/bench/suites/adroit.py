@@ -52,7 +52,7 @@ SETTINGS = {
         budget=40_000,
         limit=95,
         prior=replace(PRIOR, kind="diffusion", steps=8, train_steps=20, updates=4000),
-        learner={"warmup_decisions": 2500, "updates_per_decision": 0.4},
+        learner={"updates_per_decision": 0.4},
     ),
     "relocate": Setting("AdroitHandRelocate-v1", 39, 30, chunk=4, episodes=40, budget=80_000),
     "hammer": Setting("AdroitHandHammer-v1", 46, 26, chunk=4, episodes=40, budget=80_000),
@@ -118,6 +118,7 @@ def tasks() -> tuple[Task, ...]:
                 "actor_noises": 2,
                 "distill_states": 64,
                 "warmup_decisions": 2500,
+                "critic_warmup_updates": 1000,
                 "updates_per_decision": 0.3,
             }
             | s.learner,
