@@ -7,6 +7,7 @@ from synthetic_demos import small_contract, synthetic_demos
 
 from lpds_ros.prior.config import PriorConfig, PriorError
 from lpds_ros.prior.dataset import Normaliser, chunks, fit_normaliser, split
+from lpds_ros.prior.network import Denoiser
 from lpds_ros.prior.sampler import Decoder, ddim_coefficients, signal_levels, time_steps
 
 STATE, SHAPE = 3, (4, 2)
@@ -24,18 +25,18 @@ def test_the_first_level_trained_last_is_nearly_pure_noise_and_the_levels_fall()
     assert levels[-1] < 1e-4 and levels[0] > 0.95 and (np.diff(levels) < 0).all()
 
 
-class PerfectNetwork(torch.nn.Module):
+class PerfectNetwork(Denoiser):
     """Predicts what the true network would, for one known clean chunk, whatever the state."""
 
     def __init__(self, config, clean):
-        super().__init__()
+        super().__init__(config.time_features)
         self.config, self.clean, self.asked = config, clean, []
         self.from_state = torch.nn.Linear(STATE, 1)
 
     def time_bias(self, time):
         return time[:, None]
 
-    def trunk(self, x, condition):
+    def step(self, x, condition):
         time = float(condition[0, 0] - self.from_state.bias[0])
         self.asked.append(time)
         if self.config.kind == "flow":
@@ -82,7 +83,7 @@ def test_the_clean_estimate_is_clipped():
     assert coefficients[0, 0] > 100.0, "without a clip the first noise estimate would be magnified beyond use"
     config = PriorConfig(prediction="noise")
     network = PerfectNetwork(config, torch.full((1, 8), 0.5))
-    network.trunk = lambda x, condition: torch.full_like(x, -50.0)
+    network.step = lambda x, condition: torch.full_like(x, -50.0)
     action = Decoder(network, identity_normaliser(), config, SHAPE)(torch.zeros(1, STATE), torch.zeros(1, *SHAPE))
     assert torch.isfinite(action).all() and action.abs().max() <= 1.0
 

@@ -1,7 +1,6 @@
 """The frozen prior of a task: trained once by the project's own training, kept on disk, decoded in torch."""
 
 import copy
-import dataclasses
 import hashlib
 import json
 from collections.abc import Callable
@@ -55,7 +54,7 @@ def load_prior(
     """
     config = config or task.prior
     demonstrations = task.demonstrations(folder_of(root, task.suite, task.name))
-    identity = json.dumps([digest_demos(demonstrations), dataclasses.asdict(config), task.problem.digest])
+    identity = json.dumps([digest_demos(demonstrations), config.identity(), task.problem.digest])
     folder = root / "priors" / f"{task.suite}-{task.name}-{config.kind}-{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
     checkpoint = _trained(folder, config)
     if checkpoint is None:

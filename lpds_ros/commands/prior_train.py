@@ -24,6 +24,9 @@ def add_arguments(parser):
     )
     parser.add_argument("--config", type=Path, help="YAML with fields of PriorConfig; the options below go before it")
     parser.add_argument("--kind", choices=("diffusion", "flow"), help="default diffusion")
+    parser.add_argument(
+        "--network", choices=("mlp", "unet", "dit"), help="the denoiser, default mlp; its sizes are fields of --config"
+    )
     parser.add_argument("--steps", type=int, help=f"training steps (default {PriorConfig.updates})")
     parser.add_argument("--sampler-steps", type=int, help=f"steps of the sampler, K (default {PriorConfig.steps})")
     parser.add_argument("--seed", type=int, help=f"default {PriorConfig.seed}")
@@ -40,7 +43,7 @@ def run(args) -> int:
     base = build(PriorConfig, read_yaml(args.config), args.config) if args.config else PriorConfig()
     if args.resume and not args.config:
         base = load_checkpoint(args.out).config
-    given = {"kind": args.kind, "updates": args.steps, "steps": args.sampler_steps, "seed": args.seed}
+    given = {"kind": args.kind, "network": args.network, "updates": args.steps, "steps": args.sampler_steps, "seed": args.seed}
     config = dataclasses.replace(base, **{name: value for name, value in given.items() if value is not None})
     print(
         f"{len(demos)} demonstrations, {sum(map(len, demos))} ticks, contract {contract.name} ({contract.digest[:12]})"

@@ -1,5 +1,4 @@
 """The frozen generative policy: behaviour cloning of diffusion and flow decoders, export, bundle, decoder session.
 
-May import data, contract, config and records; torch only in network, sampler, train and export, never in bundle or
-session.
+May import data, contract, config and records; torch anywhere but in bundle and session, onnx in the export alone.
 """

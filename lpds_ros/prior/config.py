@@ -1,11 +1,23 @@
 """Every choice behind a prior, in one frozen dataclass: architecture, sampler, normalisation, optimisation."""
 
-from dataclasses import dataclass
+import dataclasses
+from dataclasses import dataclass, field
 from typing import Literal
+
+SIZES = {  # the fields each network is built from
+    "mlp": ("width", "blocks", "time_features"),
+    "unet": ("width", "time_features", "channels", "kernel", "groups"),
+    "dit": ("width", "blocks", "time_features", "heads", "expansion"),
+}
 
 
 class PriorError(ValueError):
     """A prior that cannot be trained, resumed or exported as asked; the text says why and what to do."""
+
+
+def _later(default):
+    """A field that came after priors had been trained: `identity` leaves it out while it has its default."""
+    return field(default=default, metadata={"later": True})
 
 
 @dataclass(frozen=True)
@@ -13,8 +25,8 @@ class PriorConfig:
     """Defaults give a good prior from about sixty demonstrations in under a minute on one core."""
 
     kind: Literal["diffusion", "flow"] = "diffusion"
-    width: int = 256  # units of each hidden layer
-    blocks: int = 3  # residual blocks
+    width: int = 256  # mlp: units of each hidden layer; dit: of each token; unet: of the embedded time
+    blocks: int = 3  # mlp, dit: residual blocks
     time_features: int = 32  # sinusoids of the time step
     # Sampler. Deterministic always: DDIM with eta = 0, or an ODE solver on the flow.
     steps: int = 5  # evaluations of the network a chunk (K); the midpoint solver spends two a step
@@ -38,8 +50,16 @@ class PriorConfig:
     evaluate_every: int = 500
     checkpoint_every: int = 1000
     threads: int = 1
+    # The denoiser: an MLP on the whole chunk, or one along the chunk's rows, convolutional (UNet1D) or a transformer (DiT).
+    network: Literal["mlp", "unet", "dit"] = _later("mlp")
+    channels: tuple[int, ...] = _later((128, 256, 384))  # unet: of each level; every further level halves the rows
+    kernel: int = _later(5)  # unet: rows a convolution sees
+    groups: int = _later(8)  # unet: of channels, normalised together
+    heads: int = _later(4)  # dit: of the attention
+    expansion: int = _later(4)  # dit: hidden units of a block's MLP, in widths
 
     def __post_init__(self):
+        object.__setattr__(self, "channels", tuple(self.channels))  # JSON has lists only
         positive = (
             "width",
             "blocks",
@@ -52,6 +72,10 @@ class PriorConfig:
             "evaluate_every",
             "checkpoint_every",
             "threads",
+            "kernel",
+            "groups",
+            "heads",
+            "expansion",
             "learning_rate",
             "gradient_clip",
             "observation_min_scale",
@@ -67,3 +91,31 @@ class PriorConfig:
             raise PriorError("need quantile in (0, 0.5), held_out_share in [0, 1) and ema_decay in [0, 1)")
         if self.time_features % 2 or self.weight_decay < 0:
             raise PriorError("time_features must be even and weight_decay not negative")
+        self._check_network()
+
+    def _check_network(self):
+        if self.network not in SIZES:
+            raise PriorError(f"network '{self.network}' is not one of {', '.join(SIZES)}")
+        foreign = {name for names in SIZES.values() for name in names} - set(SIZES[self.network])
+        for named in dataclasses.fields(self):
+            if named.name in foreign and getattr(self, named.name) != named.default:
+                raise PriorError(f"{named.name} is no size of network '{self.network}', whose are {SIZES[self.network]}")
+        if self.network == "unet":
+            uneven = [c for c in self.channels if not (isinstance(c, int) and c > 0 and c % self.groups == 0)]
+            if uneven or len(self.channels) < 2:
+                raise PriorError(f"channels must be two or more multiples of groups ({self.groups}), got {self.channels}")
+            if self.kernel % 2 == 0:
+                raise PriorError(f"kernel must be odd, so that a convolution keeps the rows; got {self.kernel}")
+        if self.network == "dit" and self.width % self.heads:
+            raise PriorError(f"width ({self.width}) must be a multiple of heads ({self.heads})")
+
+    def identity(self) -> dict:
+        """The fields by name, as JSON has them; one that came later is left out at its default.
+
+        What names a prior by its configuration hashes this, so that a prior keeps its name when fields are added.
+        """
+        return {
+            named.name: getattr(self, named.name)
+            for named in dataclasses.fields(self)
+            if not (named.metadata.get("later") and getattr(self, named.name) == named.default)
+        }

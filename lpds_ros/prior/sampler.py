@@ -55,9 +55,8 @@ def network_times(config: PriorConfig) -> np.ndarray:
 class Decoder(nn.Module):
     """The frozen policy: observation [B, T_o*d_o], noise [B, T_p, d_a] -> action [B, T_p, d_a], contract units.
 
-    Normalisation, the sampler unrolled over its K evaluations, and the bounds of the training actions, in one graph
-    without control flow. What time adds to the first layer is a constant here; the state's part is computed once a
-    chunk.
+    Normalisation, the sampler unrolled over its K evaluations, and the bounds of the training actions. What time gives the
+    network is a constant here; the condition of all evaluations is computed once a chunk, before the first.
     """
 
     def __init__(self, network: Denoiser, normaliser: Normaliser, config: PriorConfig, noise_shape: tuple[int, int]):
@@ -72,31 +71,32 @@ class Decoder(nn.Module):
         if self.kind == "diffusion":
             self.coefficients = ddim_coefficients(config.train_steps, config.steps, config.prediction).tolist()
 
-    def forward(self, observation, noise):
+    def condition(self, observation: torch.Tensor) -> torch.Tensor:
+        """What each of the K evaluations is told beside x: float32 [K, B, C]."""
         state = self.network.from_state((observation - self.state_shift) / self.state_scale)
+        return self.network.modulation(state + self.time_bias[:, None])
+
+    def forward(self, observation, noise):
         integrate = self._ddim if self.kind == "diffusion" else self._flow
-        x = integrate(noise.flatten(1), state).unflatten(1, self.noise_shape)
+        x = integrate(noise.flatten(1), self.condition(observation)).unflatten(1, self.noise_shape)
         return torch.clamp(x * self.action_scale + self.action_shift, self.action_low, self.action_high)
 
-    def _evaluate(self, x, state, k):
-        return self.network.trunk(x, state + self.time_bias[k])
-
-    def _ddim(self, x, state):
+    def _ddim(self, x, condition):
         for k, (c0, c1, c2, c3) in enumerate(self.coefficients):
-            out = self._evaluate(x, state, k)
+            out = self.network.step(x, condition[k])
             clean = torch.clamp(c1 * out if c0 == 0.0 else c0 * x + c1 * out, -1.0, 1.0)
             x = clean if k == self.steps - 1 else c2 * x + c3 * clean
         return x
 
-    def _flow(self, x, state):
+    def _flow(self, x, condition):
         step = 1.0 / self.steps
         if self.solver == "euler":
             for k in range(self.steps):
-                x = x + step * self._evaluate(x, state, k)
+                x = x + step * self.network.step(x, condition[k])
         else:
             for k in range(0, self.steps, 2):
-                middle = x + step * self._evaluate(x, state, k)
-                x = x + 2.0 * step * self._evaluate(middle, state, k + 1)
+                middle = x + step * self.network.step(x, condition[k])
+                x = x + 2.0 * step * self.network.step(middle, condition[k + 1])
         return torch.clamp(x, -1.0, 1.0)
 
 

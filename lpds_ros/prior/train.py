@@ -18,6 +18,7 @@ from lpds_ros.data.demos import digest_demos
 from lpds_ros.prior.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from lpds_ros.prior.config import PriorConfig, PriorError
 from lpds_ros.prior.dataset import Normaliser, check_demos, chunks, fit_normaliser, split
+from lpds_ros.prior.denoisers import make_denoiser
 from lpds_ros.prior.network import Denoiser
 from lpds_ros.prior.sampler import Decoder, Objective
 from lpds_ros.problem import Problem
@@ -73,8 +74,7 @@ def train(
 
 def make_network(contract: Contract | Problem, config: PriorConfig) -> Denoiser:
     """An untrained denoiser of the contract's sizes; its weights are drawn from torch's global generator."""
-    chunk_size = math.prod(contract.noise_shape)
-    return Denoiser(chunk_size, contract.state_size, config.width, config.blocks, config.time_features)
+    return make_denoiser(contract.noise_shape, contract.state_size, config)
 
 
 def make_decoder(checkpoint: Checkpoint) -> Decoder:

@@ -20,7 +20,7 @@ from lpds_ros.learning.checkpoint import load_checkpoint, save_checkpoint
 from lpds_ros.learning.replay import Transitions
 from lpds_ros.prior.config import PriorConfig
 from lpds_ros.prior.dataset import Normaliser
-from lpds_ros.prior.network import Denoiser
+from lpds_ros.prior.network import MlpDenoiser
 from lpds_ros.prior.sampler import Decoder, ddim_coefficients, network_times, signal_levels, time_steps
 from lpds_ros.problem import Problem
 
@@ -35,7 +35,7 @@ def decoder_of(config=PRIOR):
     """A decoder with random weights, and bounds that do not bind."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
-        network = Denoiser(8, 3, config.width, config.blocks, config.time_features)
+        network = MlpDenoiser(8, 3, config.width, config.blocks, config.time_features)
         torch.nn.init.normal_(network.blocks[0].outer.weight, std=0.1)
     wide = np.full(2, 9.0, np.float32)
     shift, scale = np.full(3, 0.5, np.float32), np.full(3, 2.0, np.float32)
