@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from lpds_ros.commands._demos import read_all
+
 HELP = "export a trained prior as a bundle (ONNX, golden cases, digests); fails unless it reproduces torch"
 
 
@@ -23,14 +25,36 @@ def add_arguments(parser):
     )
 
 
+    parser.add_argument(
+        "--variants",
+        nargs="+",
+        default=[],
+        choices=("int8",),
+        help="faster decoders beside fp32, for the CPU; refused when off by more than 3 %% of the action's standard deviation",
+    )
+    parser.add_argument(
+        "--demos", nargs="+", default=[], help="demonstrations whose states judge the variants (default: the training range)"
+    )
+
+
 def run(args) -> int:
+    from lpds_ros.prior.checkpoint import load_checkpoint
+    from lpds_ros.prior.dataset import chunks
     from lpds_ros.prior.export import export
 
-    named = dict(name=args.name, licence=args.licence, overwrite=args.overwrite, delay=args.delay)
-    bundle = export(args.checkpoint, args.out, **named)
+    states = None
+    if args.demos:
+        contract = load_checkpoint(args.checkpoint).contract
+        demos, _ = read_all(args.demos, contract)
+        states, _ = chunks(demos, contract)
+    named = {"name": args.name, "licence": args.licence, "overwrite": args.overwrite, "delay": args.delay}
+    bundle = export(args.checkpoint, args.out, **named, variants=tuple(args.variants), states=states)
     sampler = bundle.sampler
     print(f"{bundle.path}: {bundle.kind} prior '{bundle.name}', {sampler.name} with {sampler.steps} steps")
     print(f"  digest {bundle.digest}")
+    for name, variant in bundle.variants.items():
+        times = ", ".join(f"{form} {ms:.2f} ms" for form, ms in variant.latency_ms.items())
+        print(f"  {name:<20} {times}; RMSE {100 * variant.rmse:.3f} % of the action's standard deviation, {variant.states}")
     for name, entry in sorted(bundle.info.files.items()):
         print(f"  {name:<20} {entry.bytes:>10} bytes  sha256 {entry.sha256[:12]}")
     return 0

@@ -7,7 +7,7 @@ flipped byte anywhere is refused. No torch here: steering and learner load bundl
 import dataclasses
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +20,7 @@ from lpds_ros.identity import digest_of
 SCHEMA = 1
 MANIFEST = "bundle.yaml"
 DECODER, WEIGHTS, GOLDEN = "decoder.onnx", "decoder.safetensors", "golden.npz"
+FORMS = ("loop", "unrolled")  # of the sampler's graph: the step once, in a Loop; or K times, without control flow
 MAX_FILE_BYTES = 1 << 32
 PARITY = 1e-4  # largest difference in action units between what a bundle promises and what a session computes
 FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
@@ -60,8 +61,28 @@ class TrainingInfo:
 
 
 @dataclass(frozen=True)
+class Variant:
+    """A precision of the decoder, and how it did against torch when it was exported, on the machine `measured_on`.
+
+    files: form -> file. rmse: in standard deviations of the action, on `states`. tolerance: the largest difference on golden
+    cases that a session accepts, action units. latency_ms: form -> median of one chunk, paced, one thread.
+    """
+
+    precision: str
+    files: dict[str, str]
+    tolerance: float
+    rmse: float = 0.0
+    states: str = ""
+    latency_ms: dict[str, float] = field(default_factory=dict)
+    measured_on: str = ""
+
+
+@dataclass(frozen=True)
 class Manifest:
-    """bundle.yaml. state_*: normalisation of the stacked observation [T_o*d_o]; action_*: bounds of each row [d_a]."""
+    """bundle.yaml. state_*: normalisation of the stacked observation [T_o*d_o]; action_*: bounds of each row [d_a].
+
+    variants: by name, "fp32" always; empty in bundles of before, whose one decoder serves every form.
+    """
 
     schema: int
     name: str
@@ -78,12 +99,15 @@ class Manifest:
     contract_digest: str
     files: dict[str, FileEntry]
     contract: Contract
+    variants: dict[str, Variant] = field(default_factory=dict)
     manifest_digest: str = ""
 
     def own_digest(self) -> str:
-        """SHA-256 over the canonical JSON of everything but `manifest_digest`."""
+        """SHA-256 over the canonical JSON of everything but `manifest_digest`; no `variants` count as no such key."""
         tree = dataclasses.asdict(self) | {"contract": contract_to_dict(self.contract)}
         del tree["manifest_digest"]
+        if not self.variants:
+            del tree["variants"]
         return digest_of(tree)
 
     def bundle_digest(self) -> str:
@@ -108,6 +132,20 @@ class Bundle:
     action_low: np.ndarray
     action_high: np.ndarray
     info: Manifest
+
+    @property
+    def variants(self) -> dict[str, Variant]:
+        """The precisions of its decoder by name."""
+        return self.info.variants or {"fp32": Variant("fp32", dict.fromkeys(FORMS, DECODER), PARITY)}
+
+    def variant(self, name: str) -> Variant:
+        """One of them. Raises BundleError naming those there are."""
+        if name not in self.variants:
+            raise BundleError(
+                f"{self.path}: no variant '{name}', it has {', '.join(self.variants)}: choose one, "
+                f"or export it with `lpds prior export --variants {name}`"
+            )
+        return self.variants[name]
 
     def read(self, name: str) -> bytes:
         """The bytes of one of its files, verified again: what is used is what was checked. Raises BundleError."""
@@ -153,6 +191,7 @@ def load_bundle(path) -> Bundle:
     for name in (DECODER, WEIGHTS, GOLDEN):
         if name not in manifest.files:
             raise BundleError(f"{where}: files lists no {name}")
+    _check_variants(where, manifest)
     _same(where, "manifest", manifest.own_digest(), manifest.manifest_digest)
     contract = manifest.contract
     arrays = {}
@@ -177,6 +216,18 @@ def load_bundle(path) -> Bundle:
         info=manifest,
         **arrays,
     )
+
+
+def _check_variants(where: Path, manifest: Manifest):
+    if manifest.variants and "fp32" not in manifest.variants:
+        raise BundleError(f"{where}: variants lists no fp32")
+    for name, variant in manifest.variants.items():
+        unknown = variant.files.keys() - set(FORMS)
+        if unknown or not variant.files:
+            raise BundleError(f"{where}: variant {name} must have files for forms among {FORMS}, has {sorted(variant.files)}")
+        missing = set(variant.files.values()) - manifest.files.keys()
+        if missing:
+            raise BundleError(f"{where}: variant {name} is in {sorted(missing)}, which files does not list")
 
 
 def _verified(folder: Path, name: str, entry: FileEntry) -> bytes:

@@ -44,7 +44,7 @@ class DitDenoiser(Denoiser):
         return self.to_condition(F.silu(embedding))
 
     def step(self, x, condition):
-        parts = condition.unflatten(1, (-1, 1, self.position.shape[1])).unbind(1)  # each [B, 1, width]
+        parts = condition.unsqueeze(1).split(self.position.shape[1], dim=2)  # each [B, 1, width]
         tokens = self.from_rows(x.unflatten(1, (self.rows, -1))) + self.position
         for i, block in enumerate(self.blocks):
             tokens = block(tokens, *parts[6 * i : 6 * i + 6])
@@ -70,8 +70,8 @@ class DitBlock(nn.Module):
 
     def attention(self, tokens):
         """Multi-head attention between the rows, [B, T_p, width] to the same; written out, as the export wants it."""
-        split = self.to_qkv(tokens).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        query, key, value = split.unbind(0)  # [B, heads, T_p, width / heads]
+        each = self.to_qkv(tokens).unflatten(2, (3 * self.heads, -1)).transpose(1, 2)
+        query, key, value = each.split(self.heads, dim=1)  # [B, heads, T_p, width / heads]
         scores = (query @ key.transpose(2, 3)) * query.shape[-1] ** -0.5
         return self.from_heads((scores.softmax(-1) @ value).transpose(1, 2).flatten(2))
 

@@ -1,13 +1,9 @@
-"""Checkpoint to bundle: the whole sampler as one ONNX graph, checked against torch before it gets its name."""
+"""Checkpoint to bundle: the whole sampler as ONNX graphs, each checked against torch before the bundle gets its name."""
 
-import contextlib
 import dataclasses
 import hashlib
 import importlib.metadata
-import io
 import json
-import logging
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +13,7 @@ from safetensors.torch import save
 
 from lpds_ros.contract import Contract, contract_to_dict
 from lpds_ros.durable import replaced_folder, write_arrays, write_whole
+from lpds_ros.prior.assemble import assemble
 from lpds_ros.prior.bundle import (
     DECODER,
     GOLDEN,
@@ -30,26 +27,42 @@ from lpds_ros.prior.bundle import (
     Manifest,
     SamplerInfo,
     TrainingInfo,
+    Variant,
     load_bundle,
 )
-from lpds_ros.prior.checkpoint import Checkpoint, load_checkpoint
+from lpds_ros.prior.checkpoint import load_checkpoint
 from lpds_ros.prior.config import PriorError
+from lpds_ros.prior.fold import fold_norms
+from lpds_ros.prior.measure import GATE, machine, paced_ms, rmse
+from lpds_ros.prior.parts import OPSET, export_conditioner, export_step
+from lpds_ros.prior.quantise import has_vnni, quantise
 from lpds_ros.prior.sampler import Decoder, time_steps
-from lpds_ros.prior.session import DecoderSession
+from lpds_ros.prior.session import DecoderSession, open_model
 from lpds_ros.prior.train import make_decoder
 
-OPSET = 20
+FASTER = ("int8",)  # variants beside fp32, behind the gate
 GOLDEN_BATCHES = (1, 8)
 PARITY_CASES = 256  # states and noises compared beside the golden ones
+MARGIN = 2.0  # on the largest error seen at export, for the golden cases of an inexact variant
 
 
 def export(
-    checkpoint_directory, out, *, name: str = "", licence: str = "Apache-2.0", overwrite: bool = False, delay: int | None = None
+    checkpoint_directory,
+    out,
+    *,
+    name: str = "",
+    licence: str = "Apache-2.0",
+    overwrite: bool = False,
+    delay: int | None = None,
+    variants: tuple[str, ...] = (),
+    states: np.ndarray | None = None,
 ) -> Bundle:
     """Write the bundle `out` from a checkpoint and return it, loaded and verified. delay: ticks, None: the contract's own.
 
-    Raises PriorError when `out` exists (and not `overwrite`) or the graph differs from torch by more than 1e-4 in
-    action units on any of 256 cases; then nothing is left behind and an earlier bundle stays as it was.
+    variants: of FASTER, beside fp32. states: float32 [N, T_o*d_o] they are judged on; None: drawn from the training range.
+    Raises PriorError when `out` exists (and not `overwrite`), when an fp32 graph differs from torch by more than 1e-4 in action
+    units on any of 256 cases, or a faster variant by more than the gate allows (3 % of the action's standard deviation); then
+    nothing is left behind and an earlier bundle stays as it was.
     """
     checkpoint, out = load_checkpoint(checkpoint_directory), Path(out)
     if not isinstance(checkpoint.contract, Contract):
@@ -61,73 +74,100 @@ def export(
     if delay is not None:
         horizons = dataclasses.replace(checkpoint.contract.horizons, delay=delay)
         checkpoint = dataclasses.replace(checkpoint, contract=dataclasses.replace(checkpoint.contract, horizons=horizons))
+    if unknown := set(variants) - set(FASTER):
+        raise PriorError(f"variants {sorted(unknown)} are not known; beside fp32 there is {', '.join(FASTER)}")
     decoder = make_decoder(checkpoint)
     try:
         # `actor/` of the bundle it replaces goes with it: it belongs to that prior
         with replaced_folder(out) as fresh:
-            _write(decoder, checkpoint, fresh, name or out.name, licence)
-            _check_parity(decoder, load_bundle(fresh))
+            _write(decoder, checkpoint, fresh, name or out.name, licence, variants, states)
+            for variant in ("fp32", *variants):
+                DecoderSession(load_bundle(fresh), "cpu", variant=variant)
     except BundleError as error:
         raise PriorError(f"export failed, no bundle was written: {error}") from None
     return load_bundle(out)
 
 
-def _write(decoder: Decoder, checkpoint: Checkpoint, folder: Path, name: str, licence: str):
-    write_whole(folder / DECODER, to_onnx(decoder))
-    write_whole(folder / WEIGHTS, save({key: tensor.contiguous() for key, tensor in decoder.state_dict().items()}))
+def _write(decoder, checkpoint, folder: Path, name: str, licence: str, variants, states):
+    golden = [(*inputs, run_torch(decoder, *inputs)) for inputs in (cases(decoder, n, seed=n) for n in GOLDEN_BATCHES)]
     arrays = {}
-    for batch in GOLDEN_BATCHES:
-        observation, noise = cases(decoder, batch, seed=batch)
-        arrays |= {
-            f"observation_{batch}": observation,
-            f"noise_{batch}": noise,
-            f"action_{batch}": run_torch(decoder, observation, noise),
-        }
+    for case in golden:
+        arrays |= {f"{part}_{len(case[0])}": array for part, array in zip(("observation", "noise", "action"), case)}
     write_arrays(folder / GOLDEN, arrays)
-    files = {file: _entry(folder / file) for file in (DECODER, WEIGHTS, GOLDEN)}
-    manifest = _manifest(decoder, checkpoint, files, name, licence)
+    write_whole(folder / WEIGHTS, save({key: tensor.contiguous() for key, tensor in decoder.state_dict().items()}))
+    files, measured = [WEIGHTS, GOLDEN], {}
+    for variant, models in to_onnx(decoder, variants).items():
+        stem = Path(DECODER).stem + ("" if variant == "fp32" else f"-{variant}")
+        named = {form: DECODER.replace("decoder", stem + ("" if form == "loop" else f"-{form}")) for form in models}
+        for form, file in named.items():
+            write_whole(folder / file, models[form])
+        files += named.values()
+        measured[variant] = _measure(decoder, variant, models, named, golden, states)
+    entries = {file: _entry(folder / file) for file in sorted(files)}
+    manifest = _manifest(decoder, checkpoint, entries, measured, name, licence)
     manifest = dataclasses.replace(manifest, manifest_digest=manifest.own_digest())
     tree = json.loads(json.dumps(dataclasses.asdict(manifest))) | {"contract": contract_to_dict(checkpoint.contract)}
     text = yaml.safe_dump(tree, sort_keys=False, width=120, default_flow_style=None)
     write_whole(folder / MANIFEST, text.encode())
 
 
-def to_onnx(decoder: Decoder) -> bytes:
-    """The decoder as one ONNX model with a dynamic batch; checked by onnx. No network is used."""
-    import onnx
+def to_onnx(decoder: Decoder, variants: tuple[str, ...] = ()) -> dict[str, dict[str, bytes]]:
+    """variant -> form -> the whole decoder as an ONNX model with a dynamic batch. All come from the same two parts."""
+    conditioner, step = export_conditioner(decoder), export_step(decoder)
+    folded = fold_norms(step)
+    models = {
+        "fp32": {
+            "loop": assemble(conditioner, folded, decoder, "loop"),
+            "unrolled": assemble(conditioner, step, decoder, "unrolled"),
+        }
+    }
+    if "int8" in variants:
+        small = quantise(folded, reduce_range=not has_vnni())
+        models["int8"] = {"loop": assemble(conditioner, small, decoder, "loop")}
+    return {
+        variant: {form: model.SerializeToString(deterministic=True) for form, model in forms.items()}
+        for variant, forms in models.items()
+    }
 
-    observation, noise = (torch.from_numpy(a) for a in cases(decoder, 4, seed=0))
-    batch = torch.export.Dim("batch", min=1, max=1 << 20)
-    with (
-        warnings.catch_warnings(),
-        contextlib.redirect_stdout(io.StringIO()),
-        _quiet("torch.onnx", "onnxscript", "onnx_ir"),
-    ):
-        warnings.simplefilter("ignore")
-        program = torch.onnx.export(
-            decoder,
-            (observation, noise),
-            dynamo=True,
-            opset_version=OPSET,
-            input_names=["observation", "noise"],
-            output_names=["action"],
-            dynamic_shapes={"observation": {0: batch}, "noise": {0: batch}},
-            verbose=False,
+
+def _measure(decoder, name: str, models: dict[str, bytes], files: dict[str, str], golden, states) -> Variant:
+    """Error and time of a variant. Raises BundleError when fp32 is not exact or a faster one does not pass the gate."""
+    judged = _judged(decoder, states)
+    expected = run_torch(decoder, *judged)
+    wider = cases(decoder, PARITY_CASES, seed=1234)
+    compared, off, error, latency = [*golden, (*wider, run_torch(decoder, *wider)), (*judged, expected)], 0.0, 0.0, {}
+    for form, model in models.items():
+        session = open_model(model, "cpu")
+        run = lambda *inputs, on=session: on.run(["action"], dict(zip(("observation", "noise"), inputs)))[0]  # noqa: E731
+        off = max(off, *(float(np.abs(run(*inputs) - action).max()) for *inputs, action in compared))
+        error = max(error, rmse(run(*judged), expected, decoder.action_scale.numpy()))
+        latency[form] = paced_ms(lambda run=run: run(*golden[0][:2]))
+    where = "training range" if states is None else "demonstrations"
+    if name == "fp32" and not off <= PARITY:
+        raise BundleError(f"{files} differ from torch by {off:.2e} in action units, more than {PARITY:.0e}")
+    if name != "fp32" and not error <= GATE:
+        raise BundleError(
+            f"variant {name} is off by {100 * error:.1f} % of the action's standard deviation (RMSE on states of the {where}), "
+            f"more than {100 * GATE:.0f} %: export without it, or train this prior longer"
         )
-    model = program.model_proto
-    graph = model.graph
-    for item in (graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
-        item.ClearField("metadata_props")  # stack traces of this machine have no place in a bundle
-        item.ClearField("doc_string")
-    onnx.checker.check_model(model, full_check=True)
-    return model.SerializeToString()
+    tolerance = PARITY if name == "fp32" else MARGIN * off
+    precision = f"{name}, 7 bits" if name == "int8" and not has_vnni() else name
+    return Variant(precision, files, tolerance, error, where, latency, machine())
 
 
-def cases(decoder: Decoder, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """States a little beyond the training range, and noise: float32 [count, T_o*d_o], [count, T_p, d_a]."""
+def _judged(decoder: Decoder, states) -> tuple[np.ndarray, np.ndarray]:
+    """(observation, noise) that errors are measured on: at most 256 of the states given, or drawn from the training range."""
+    if states is None:
+        return cases(decoder, PARITY_CASES, seed=4321, reach=1.0)
+    rows = np.random.default_rng(0).permutation(len(states))[:PARITY_CASES]
+    return np.ascontiguousarray(states[rows], np.float32), cases(decoder, len(rows), seed=4321)[1]
+
+
+def cases(decoder: Decoder, count: int, seed: int, reach: float = 1.2) -> tuple[np.ndarray, np.ndarray]:
+    """States up to `reach` times the training range, and noise: float32 [count, T_o*d_o], [count, T_p, d_a]."""
     rng = np.random.default_rng(seed)
     shift, scale = decoder.state_shift.numpy(), decoder.state_scale.numpy()
-    states = shift + scale * rng.uniform(-1.2, 1.2, (count, len(shift)))
+    states = shift + scale * rng.uniform(-reach, reach, (count, len(shift)))
     return states.astype(np.float32), rng.standard_normal((count, *decoder.noise_shape)).astype(np.float32)
 
 
@@ -137,16 +177,7 @@ def run_torch(decoder: Decoder, observation: np.ndarray, noise: np.ndarray) -> n
     return decoder(torch.from_numpy(observation), torch.from_numpy(noise)).numpy()
 
 
-def _check_parity(decoder: Decoder, bundle: Bundle):
-    session = DecoderSession(bundle, "cpu")  # replays the golden cases
-    observation, noise = cases(decoder, PARITY_CASES, seed=1234)
-    expected = run_torch(decoder, observation, noise)
-    off = float(np.abs(session.decode(observation, noise) - expected).max())
-    if not off <= PARITY:
-        raise BundleError(f"{DECODER} differs from torch by {off:.2e} in action units, more than {PARITY:.0e}")
-
-
-def _manifest(decoder, checkpoint, files, name, licence) -> Manifest:
+def _manifest(decoder, checkpoint, files, variants, name, licence) -> Manifest:
     config, contract = checkpoint.config, checkpoint.contract
     if config.kind == "diffusion":
         visited = tuple(int(t) for t in time_steps(config.train_steps, config.steps))
@@ -179,22 +210,9 @@ def _manifest(decoder, checkpoint, files, name, licence) -> Manifest:
         contract_digest=contract.digest,
         files=files,
         contract=contract,
+        variants=variants,
     )
 
 
 def _entry(path: Path) -> FileEntry:
     return FileEntry(hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_size)
-
-
-@contextlib.contextmanager
-def _quiet(*names):
-    """Silence exporters that log to the root of their package."""
-    loggers = [logging.getLogger(name) for name in names]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, levels):
-            logger.setLevel(level)

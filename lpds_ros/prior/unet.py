@@ -6,6 +6,8 @@ run best and that int8 knows. Activations stand as [B, G, rows, channels of a gr
 and the gather does the work of padding, of shifting and of putting the channels of a row back together.
 """
 
+import math
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -14,7 +16,8 @@ from lpds_ros.prior.network import Denoiser
 
 
 class UnetDenoiser(Denoiser):
-    """C = E: FiLM's scales and shifts of all residual blocks. They are linear in what time and state give, so they split exactly.
+    """C = E: FiLM's scales and shifts of all residual blocks, group by group. They are linear in what time and state give: the
+    sum splits exactly.
 
     channels: of each level, finest first; T_p is a multiple of 2^(levels - 1). width: of the embedded time.
     """
@@ -31,6 +34,7 @@ class UnetDenoiser(Denoiser):
     ):
         super().__init__(time_features)
         rows, size = self.noise_shape = tuple(noise_shape)
+        self.groups = groups
         down, up, shape, last = [], [], (1, rows, size), len(channels) - 1
         for level, count in enumerate(channels):
             down.append(FilmBlock(shape, count, kernel, groups))
@@ -48,36 +52,40 @@ class UnetDenoiser(Denoiser):
         parts = {"down": down, "middle": middle, "up": up, "last": [ConvNorm(shape, channels[0], kernel, groups)]}
         self.blocks = nn.ModuleDict({name: nn.ModuleList(modules) for name, modules in parts.items()})
         self.head = RowProduct(shape, size)
-        self.film = [2 * block.count for block in (*down, *middle, *up) if isinstance(block, FilmBlock)]
-        self.from_state = nn.Sequential(nn.SiLU(), nn.Linear(state_size, sum(self.film), bias=False))
+        each = [block.shape[2] for block in (*down, *middle, *up) if isinstance(block, FilmBlock)]
+        self.film = [count for count in each for _ in ("scale", "shift")]
+        size = groups * sum(self.film)
+        self.from_state = nn.Sequential(nn.SiLU(), nn.Linear(state_size, size, bias=False))
         self.from_time = nn.Sequential(
             nn.Linear(time_features, 4 * width),
             nn.SiLU(),
             nn.Linear(4 * width, width),
             nn.SiLU(),
-            nn.Linear(width, sum(self.film)),
+            nn.Linear(width, size),
         )
         with torch.no_grad():
-            for part in self.from_time[-1].bias.split(self.film):
-                part[: len(part) // 2] += 1.0  # scales start about one
+            for scale in self.from_time[-1].bias.unflatten(0, (groups, -1)).split(self.film, dim=1)[::2]:
+                scale += 1.0
 
     def step(self, x, condition):
         dtype = next(self.blocks.parameters()).dtype  # blocks may be held in bfloat16
-        films, skips = iter(condition.to(dtype).split(self.film, dim=1)), []
+        condition = condition.unflatten(1, (self.groups, 1, -1))
+        parts, skips = condition.to(dtype).split(self.film, dim=3), []
+        films = zip(parts[::2], parts[1::2])
         x = x.unflatten(1, (1, *self.noise_shape)).to(dtype)
         for block in self.blocks["down"]:
             if isinstance(block, Downsample):
                 skips.append(x)
-            x = block(x, next(films)) if isinstance(block, FilmBlock) else block(x)
+            x = block(x, *next(films)) if isinstance(block, FilmBlock) else block(x)
         skips.append(x)
         for block in self.blocks["middle"]:
-            x = block(x, next(films))
+            x = block(x, *next(films))
         for i, block in enumerate(self.blocks["up"]):
             if i % 3 == 0:
                 x = torch.cat([x, skips.pop()], dim=1)
-            x = block(x, next(films)) if isinstance(block, FilmBlock) else block(x)
+            x = block(x, *next(films)) if isinstance(block, FilmBlock) else block(x)
         x = self.blocks["last"][0](x)
-        return self.head(x.to(condition.dtype)).flatten(1)
+        return self.head(x.to(condition.dtype)).reshape(-1, math.prod(self.noise_shape))
 
 
 class FilmBlock(nn.Module):
@@ -85,14 +93,12 @@ class FilmBlock(nn.Module):
 
     def __init__(self, shape: tuple[int, int, int], count: int, kernel: int, groups: int):
         super().__init__()
-        self.count = count
         self.first = ConvNorm(shape, count, kernel, groups)
         self.shape = self.first.shape
         self.second = ConvNorm(self.shape, count, kernel, groups)
         self.past = nn.Identity() if shape == self.shape else Regrouped(RowProduct(shape, count), groups)
 
-    def forward(self, x, film):
-        scale, shift = film.unflatten(1, (2, self.shape[0], 1, self.shape[2])).unbind(1)
+    def forward(self, x, scale, shift):
         return self.second(self.first(x) * scale + shift) + self.past(x)
 
 
@@ -136,13 +142,12 @@ class Upsample(nn.Module):
         self.bias = nn.Parameter(torch.zeros(groups, 1, each))
 
     def forward(self, x):
-        groups, rows, each = self.shape
-        pairs = torch.stack([self.even(x), self.odd(x)], dim=2)  # [B, rows / 2, 2, C]
-        return pairs.reshape(len(x), rows, groups, each).transpose(1, 2) + self.bias
+        pairs = torch.stack([self.even(x), self.odd(x)], dim=1)  # [B rows, 2, C]
+        return in_groups(pairs, self.shape) + self.bias
 
 
 class RowProduct(nn.Module):
-    """[B, G, rows, c] -> [B, rows / stride, count]: each row with its neighbours at `offsets`, times one matrix.
+    """[B, G, rows, c] -> [B * rows / stride, count]: each row with its neighbours at `offsets`, times one matrix.
 
     The matrix is a Conv1d's weight [count, G c, kernel] with its last two dimensions exchanged: [count, kernel G c].
     """
@@ -162,17 +167,21 @@ class RowProduct(nn.Module):
         x = x.flatten(1, 2)
         if self.padded:
             x = F.pad(x, (0, 0, 0, 1))
-        return self.product(x.index_select(1, self.index).reshape(len(x), self.rows_out, -1))
+        return self.product(x.index_select(1, self.index).reshape(-1, self.product.in_features))
 
 
 class Regrouped(nn.Module):
-    """[B, rows, C] of a product as [B, groups, rows, C / groups]."""
+    """What a product gives, as [B, groups, rows, count / groups]."""
 
     def __init__(self, product: RowProduct, groups: int):
         super().__init__()
-        count = product.product.out_features
-        self.product, self.shape = product, (groups, product.rows_out, count // groups)
+        self.product, self.shape = product, (groups, product.rows_out, product.product.out_features // groups)
 
     def forward(self, x):
-        groups, _, each = self.shape
-        return self.product(x).unflatten(2, (groups, each)).transpose(1, 2)
+        return in_groups(self.product(x), self.shape)
+
+
+def in_groups(rows: torch.Tensor, shape: tuple[int, int, int]) -> torch.Tensor:
+    """[B, rows, C] in any shape -> [B, groups, rows, C / groups]."""
+    groups, count, each = shape
+    return rows.reshape(-1, count, groups, each).transpose(1, 2)
