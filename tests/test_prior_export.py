@@ -23,7 +23,7 @@ from lpds_ros.prior.export import export
 from lpds_ros.prior.fold import fold_norms
 from lpds_ros.prior.measure import rmse
 from lpds_ros.prior.parts import export_conditioner, export_step
-from lpds_ros.prior.quantise import as_matmul, quantise
+from lpds_ros.prior.quantise import as_matmul, outermost, quantise
 from lpds_ros.prior.sampler import Decoder
 from lpds_ros.prior.session import DecoderSession, ProviderError, open_model
 from lpds_ros.prior.train import make_decoder, train
@@ -97,10 +97,13 @@ def test_int8_is_near_and_its_weights_are_int8(part):
     decoder = decoder_of(config)
     small = quantise(fold_norms(step), reduce_range=not quantising.has_vnni())
     model = assemble(export_conditioner(decoder), small, decoder, "loop")
-    products = [node for node in as_matmul(step).graph.node if node.op_type == "MatMul"]
-    names = {tensor.name for tensor in as_matmul(step).graph.initializer}
-    kept = [tensor for tensor in model.graph.initializer if tensor.data_type == onnx.TensorProto.INT8 and len(tensor.dims) == 2]
-    assert len(kept) == sum(node.input[1] in names for node in products) > 0
+    weights = {tensor.name: tensor.dims for tensor in as_matmul(step).graph.initializer}
+    products = [node for node in as_matmul(step).graph.node if node.op_type == "MatMul" and node.input[1] in weights]
+    edges = [list(weights[node.input[1]]) for node in products if node.name in outermost(as_matmul(step))]
+    expected = {"mlp": [[24, 16], [16, 24]], "unet": [[5 * 3, 8], [3, 8], [8, 3]], "dit": [[3, 16], [16, 3]]}
+    assert edges == expected[config.network], "what reads the chunk and what writes it stays as it is"
+    small = [tensor for tensor in model.graph.initializer if tensor.data_type == onnx.TensorProto.INT8 and len(tensor.dims) == 2]
+    assert len(small) == len(products) - len(edges) > 0
     observation, noise = exporting.cases(decoder, 64, seed=0, reach=1.0)
     found = open_model(model.SerializeToString(), "cpu").run(["action"], {"observation": observation, "noise": noise})[0]
     expected = exporting.run_torch(decoder, observation, noise)

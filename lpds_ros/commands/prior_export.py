@@ -23,8 +23,6 @@ def add_arguments(parser):
     parser.add_argument(
         "--overwrite", action="store_true", help="replace an existing bundle, its learned actors included"
     )
-
-
     parser.add_argument(
         "--variants",
         nargs="+",

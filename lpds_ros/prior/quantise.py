@@ -1,4 +1,8 @@
-"""int8 for a CPU: the step's matrix products with constant weights, weights per channel, activations at run time."""
+"""int8 for a CPU: the step's matrix products with constant weights, weights per channel, activations at run time.
+
+Those that read the noisy chunk or write the network's output stay in fp32: they are the smallest, and nearly all of the error
+is theirs (measured on a DiT: 8.2 % of the action's standard deviation with them, .4 % without).
+"""
 
 import tempfile
 from pathlib import Path
@@ -8,6 +12,8 @@ import onnx
 from onnx import helper, numpy_helper
 
 from lpds_ros.prior.parts import quiet
+
+MOVEMENTS = ("Reshape", "Transpose", "Gather", "Pad", "Unsqueeze", "Squeeze", "Slice", "Split")
 
 
 def has_vnni() -> bool:
@@ -22,13 +28,16 @@ def has_vnni() -> bool:
 def quantise(step: onnx.ModelProto, *, reduce_range: bool) -> onnx.ModelProto:
     """`step` with int8 weights (one scale a column) and activations quantised as they come; only MatMul, never Conv.
 
+    One scale serves all activations of a call: the error of a batch is greater than that of its chunks one by one.
+
     reduce_range: weights of 7 bits, for CPUs whose 8-bit products saturate (no VNNI).
     """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     with tempfile.TemporaryDirectory() as folder, quiet(""):
         before, after = Path(folder, "fp32.onnx"), Path(folder, "int8.onnx")
-        onnx.save(as_matmul(step), before)
+        plain = as_matmul(step)
+        onnx.save(plain, before)
         quantize_dynamic(
             before,
             after,
@@ -36,9 +45,30 @@ def quantise(step: onnx.ModelProto, *, reduce_range: bool) -> onnx.ModelProto:
             per_channel=True,
             reduce_range=reduce_range,
             weight_type=QuantType.QInt8,
+            nodes_to_exclude=outermost(plain),
             extra_options={"MatMulConstBOnly": True},
         )
         return onnx.load(after)
+
+
+def outermost(step: onnx.ModelProto) -> list[str]:
+    """Names of the products that read `x` or write `out`, with nothing but movements and biases between."""
+    reads = {"x"}
+    found = []
+    for node in step.graph.node:
+        if reads.intersection(node.input):
+            if node.op_type == "MatMul":
+                found.append(node.name)
+            elif node.op_type in MOVEMENTS:
+                reads.update(node.output)
+    writes = {"out"}
+    for node in reversed(step.graph.node):
+        if writes.intersection(node.output):
+            if node.op_type == "MatMul":
+                found.append(node.name)
+            elif node.op_type in (*MOVEMENTS, "Add"):
+                writes.update(node.input)
+    return found
 
 
 def as_matmul(model: onnx.ModelProto) -> onnx.ModelProto:
