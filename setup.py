@@ -27,8 +27,8 @@ def data_files() -> list[tuple[str, list[str]]]:
 BASE = ["numpy>=1.26", "PyYAML>=6", "safetensors>=0.4.3", "rosbags>=0.10", "mcap>=1.1", "rich>=13"]
 
 EXTRAS = {
-    "cpu": ["onnxruntime>=1.18"],
-    "gpu": ["onnxruntime-gpu>=1.18"],  # instead of cpu: both install the same module
+    "cpu": ["onnxruntime>=1.21"],
+    "gpu": ["onnxruntime-gpu>=1.21"],  # instead of cpu: both install the same module
     "sim": ["mujoco>=3.3,<4"],
     "train": ["torch>=2.4,<3", "onnx>=1.16", "onnxscript>=0.2", "h5py>=3.10", "tqdm>=4.66", "matplotlib>=3.8"],
     "teleop": ["hidapi>=0.14"],

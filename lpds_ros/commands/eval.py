@@ -29,6 +29,7 @@ def add_common_arguments(parser):
     parser.add_argument("--seed", type=int, default=0, help="first of the consecutive episode seeds (default 0)")
     parser.add_argument("--jobs", type=int, default=1, help="processes; the result does not depend on it")
     parser.add_argument("--provider", default="cpu", help="auto, cpu, cuda, tensorrt or openvino (default cpu)")
+    parser.add_argument("--variant", default="fp32", help="of the bundle's decoder: fp32 or int8 (default fp32)")
     parser.add_argument("--json", type=Path, help="write the result here")
 
 
@@ -53,10 +54,10 @@ def read_actor(path: str, contract, prior_digest: str):
 
 def _job(arguments):
     """One process' share of the seeds. Module level, so that it can be sent to a fresh interpreter."""
-    bundle_path, actor_path, provider, seeds = arguments
+    bundle_path, actor_path, provider, variant, seeds = arguments
     bundle = load_bundle(bundle_path)
     actor = read_actor(actor_path, bundle.contract, bundle.digest)
-    core = make_core(bundle.contract, DecoderSession(bundle, provider=provider), seed=0, actor=actor)
+    core = make_core(bundle.contract, DecoderSession(bundle, provider=provider, variant=variant), seed=0, actor=actor)
     return evaluate(Rollout(bundle.contract, core), seeds).episodes
 
 
@@ -68,7 +69,9 @@ def run(args) -> int:
         raise ValueError("--episodes and --jobs must be at least 1")
     actor = read_actor(args.actor, bundle.contract, bundle.digest)
     seeds = list(range(args.seed, args.seed + args.episodes))
-    shares = [(bundle.path, args.actor, args.provider, seeds[i : i + 5]) for i in range(0, len(seeds), 5)]
+    bundle.variant(args.variant)
+    decoder = (bundle.path, args.actor, args.provider, args.variant)
+    shares = [(*decoder, seeds[i : i + 5]) for i in range(0, len(seeds), 5)]
     episodes = []
     with multiprocessing.get_context("spawn").Pool(args.jobs) as pool:
         for done in pool.imap(_job, shares):
@@ -99,6 +102,7 @@ def report(evaluation: Evaluation, bundle, actor, args):
             "actor_version": version,
             "actor_updates": actor.updates if actor else 0,
             "prior_digest": bundle.digest,
+            "variant": args.variant,
             "contract_digest": bundle.contract.digest,
             "episodes": [asdict(e) for e in evaluation.episodes],
         }
