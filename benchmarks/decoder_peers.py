@@ -61,7 +61,7 @@ class PlainDit(nn.Module):
             split = block.to_qkv(self.normal(tokens) * scale_a + shift_a).unflatten(2, (3, block.heads, -1))
             mixed = F.scaled_dot_product_attention(*split.permute(2, 0, 3, 1, 4).unbind(0))
             tokens = tokens + gate_a * block.from_heads(mixed.transpose(1, 2).flatten(2))
-            inside = F.gelu(block.inner(self.normal(tokens) * scale_m + shift_m))
+            inside = F.silu(block.inner(self.normal(tokens) * scale_m + shift_m))
             tokens = tokens + gate_m * block.outer(inside)
         shift, scale = self.modulations[-1](told).unsqueeze(1).chunk(2, dim=2)
         return ours.head(self.normal(tokens) * scale + shift)

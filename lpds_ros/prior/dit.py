@@ -66,7 +66,7 @@ class DitBlock(nn.Module):
         dtype = self.inner.weight.dtype  # blocks may be held in bfloat16
         tokens = tokens + gate_a * self.attention(modulated(tokens, shift_a, scale_a).to(dtype))
         inside = self.inner(modulated(tokens, shift_m, scale_m).to(dtype))
-        return tokens + gate_m * self.outer(F.gelu(inside))
+        return tokens + gate_m * self.outer(F.silu(inside))
 
     def attention(self, tokens):
         """Multi-head attention between the rows, [B, T_p, width] to the same; written out, as the export wants it."""

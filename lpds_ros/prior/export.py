@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import importlib.metadata
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -88,23 +89,24 @@ def export(
     return load_bundle(out)
 
 
-def _write(decoder, checkpoint, folder: Path, name: str, licence: str, variants, states):
+def _write(decoder, checkpoint, folder: Path, name: str, licence: str, faster, states):
     golden = [(*inputs, run_torch(decoder, *inputs)) for inputs in (cases(decoder, n, seed=n) for n in GOLDEN_BATCHES)]
     arrays = {}
     for case in golden:
         arrays |= {f"{part}_{len(case[0])}": array for part, array in zip(("observation", "noise", "action"), case)}
     write_arrays(folder / GOLDEN, arrays)
     write_whole(folder / WEIGHTS, save({key: tensor.contiguous() for key, tensor in decoder.state_dict().items()}))
-    files, measured = [WEIGHTS, GOLDEN], {}
-    for variant, models in to_onnx(decoder, variants).items():
+    files, variants = [WEIGHTS, GOLDEN], {}
+    for variant, models in to_onnx(decoder, faster).items():
         stem = Path(DECODER).stem + ("" if variant == "fp32" else f"-{variant}")
-        named = {form: DECODER.replace("decoder", stem + ("" if form == "loop" else f"-{form}")) for form in models}
+        named = {form: f"{stem}{'' if form == 'loop' else f'-{form}'}.onnx" for form in models}
         for form, file in named.items():
             write_whole(folder / file, models[form])
         files += named.values()
-        measured[variant] = _measure(decoder, variant, models, named, golden, states)
+        variants[variant] = _judge(decoder, variant, models, named, golden, states)
+    variants = _timed(variants, folder, golden[0][:2])
     entries = {file: _entry(folder / file) for file in sorted(files)}
-    manifest = _manifest(decoder, checkpoint, entries, measured, name, licence)
+    manifest = _manifest(decoder, checkpoint, entries, variants, name, licence)
     manifest = dataclasses.replace(manifest, manifest_digest=manifest.own_digest())
     tree = json.loads(json.dumps(dataclasses.asdict(manifest))) | {"contract": contract_to_dict(checkpoint.contract)}
     text = yaml.safe_dump(tree, sort_keys=False, width=120, default_flow_style=None)
@@ -130,18 +132,17 @@ def to_onnx(decoder: Decoder, variants: tuple[str, ...] = ()) -> dict[str, dict[
     }
 
 
-def _measure(decoder, name: str, models: dict[str, bytes], files: dict[str, str], golden, states) -> Variant:
-    """Error and time of a variant. Raises BundleError when fp32 is not exact or a faster one does not pass the gate."""
+def _judge(decoder, name: str, models: dict[str, bytes], files: dict[str, str], golden, states) -> Variant:
+    """The error of a variant. Raises BundleError when fp32 is not exact or a faster one does not pass the gate."""
     judged = _judged(decoder, states)
     expected = run_torch(decoder, *judged)
     wider = cases(decoder, PARITY_CASES, seed=1234)
-    compared, off, error, latency = [*golden, (*wider, run_torch(decoder, *wider)), (*judged, expected)], 0.0, 0.0, {}
-    for form, model in models.items():
+    off, error = 0.0, 0.0
+    for model in models.values():
         session = open_model(model, "cpu")
-        run = lambda *inputs, on=session: on.run(["action"], dict(zip(("observation", "noise"), inputs)))[0]  # noqa: E731
-        off = max(off, *(float(np.abs(run(*inputs) - action).max()) for *inputs, action in compared))
-        error = max(error, rmse(run(*judged), expected, decoder.action_scale.numpy()))
-        latency[form] = paced_ms(lambda run=run: run(*golden[0][:2]))
+        for *inputs, action in (*golden, (*wider, run_torch(decoder, *wider)), (*judged, expected)):
+            off = max(off, float(np.abs(_run(session, *inputs) - action).max()))
+        error = max(error, rmse(_run(session, *judged), expected, decoder.action_scale.numpy()))
     where = "training range" if states is None else "demonstrations"
     if name == "fp32" and not off <= PARITY:
         raise BundleError(f"{files} differ from torch by {off:.2e} in action units, more than {PARITY:.0e}")
@@ -152,7 +153,26 @@ def _measure(decoder, name: str, models: dict[str, bytes], files: dict[str, str]
         )
     tolerance = PARITY if name == "fp32" else MARGIN * off
     precision = f"{name}, 7 bits" if name == "int8" and not has_vnni() else name
-    return Variant(precision, files, tolerance, error, where, latency, machine())
+    return Variant(precision, files, tolerance, error, where)
+
+
+def _timed(variants: dict[str, Variant], folder: Path, chunk) -> dict[str, Variant]:
+    """The variants with the time of one chunk in each of their files, on this machine's CPU, all measured in turn."""
+    calls = {}
+    for name, variant in variants.items():
+        for form, file in variant.files.items():
+            calls[name, form] = partial(_run, open_model((folder / file).read_bytes(), "cpu"), *chunk)
+    latency = paced_ms(calls)
+    return {
+        name: dataclasses.replace(
+            variant, latency_ms={form: latency[name, form] for form in variant.files}, measured_on=machine()
+        )
+        for name, variant in variants.items()
+    }
+
+
+def _run(session, observation: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    return session.run(["action"], {"observation": observation, "noise": noise})[0]
 
 
 def _judged(decoder: Decoder, states) -> tuple[np.ndarray, np.ndarray]:

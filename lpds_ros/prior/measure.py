@@ -9,7 +9,7 @@ import numpy as np
 GATE = 0.03  # largest RMSE of a faster variant, in standard deviations of the action
 LEAST_SPREAD = 0.01  # of half an action's range: one that hardly moves is not measured by its own standard deviation
 PAUSE_S = 0.01  # a control loop sleeps between decodes; back to back everything is warmer than there
-ROUNDS, LEAST_ROUNDS, BUDGET_S = 25, 5, 3.0
+ROUNDS, LEAST_ROUNDS, BUDGET_S = 25, 5, 5.0
 
 
 def rmse(found: np.ndarray, expected: np.ndarray, half_range: np.ndarray) -> float:
@@ -18,16 +18,20 @@ def rmse(found: np.ndarray, expected: np.ndarray, half_range: np.ndarray) -> flo
     return float(np.sqrt(np.mean(np.square((found - expected) / spread, dtype=np.float64))))
 
 
-def paced_ms(call) -> float:
-    """Median milliseconds of `call()`, each after a pause; fewer rounds for a slow one."""
-    call()
-    times, begun = [], time.perf_counter()
-    while len(times) < ROUNDS and (len(times) < LEAST_ROUNDS or time.perf_counter() - begun < BUDGET_S):
-        time.sleep(PAUSE_S)
-        start = time.perf_counter()
+def paced_ms(calls: dict) -> dict:
+    """Median milliseconds of each call, in turn, each after a pause; fewer rounds when they are slow."""
+    for call in calls.values():
         call()
-        times.append(time.perf_counter() - start)
-    return round(1e3 * float(np.median(times)), 4)
+    times, begun = {name: [] for name in calls}, time.perf_counter()
+    for i in range(ROUNDS):
+        if i >= LEAST_ROUNDS and time.perf_counter() - begun > BUDGET_S:
+            break
+        for name, call in calls.items():
+            time.sleep(PAUSE_S)
+            start = time.perf_counter()
+            call()
+            times[name].append(time.perf_counter() - start)
+    return {name: round(1e3 * float(np.median(found)), 4) for name, found in times.items()}
 
 
 def machine() -> str:
