@@ -48,6 +48,7 @@ class Arguments:
     run_dir: str = parameter("", "run folder; empty: runs/<date>-<name>")
     name: str = parameter("", "last part of the run folder's name; empty: the task")
     provider: str = parameter("auto", "where the decoder runs: auto, cpu or a provider of ONNX Runtime")
+    variant: str = parameter("fp32", "precision of the decoder: fp32, or one that the prior's bundle has, such as int8")
     fifo_priority: int = parameter(
         0, "priority of perception and steering under SCHED_FIFO, in real time; 0: none", range=(0, 98)
     )

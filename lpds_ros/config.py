@@ -46,10 +46,17 @@ def _construct_mapping(loader, node):
 
 
 _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _construct_mapping)
+
+
+class _Dumper(yaml.SafeDumper):
+    """SafeDumper that quotes what `_Loader` would read as something else."""
+
+
 # YAML 1.1 reads 3e-4 as text; everybody means the number.
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
-)
+for _kind in (_Loader, _Dumper):
+    _kind.add_implicit_resolver(
+        "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
+    )
 
 
 def nearest(name: str, valid) -> str:
@@ -75,6 +82,11 @@ def read_yaml(path) -> dict:
     if not isinstance(tree, dict):
         raise ConfigError(f"{path}: expected a mapping of keys to values at the top")
     return tree
+
+
+def to_yaml(tree: dict, **named) -> str:
+    """The YAML of plain values, keys in their order, that `read_yaml` reads back as it was. named: options of yaml.dump."""
+    return yaml.dump(tree, Dumper=_Dumper, sort_keys=False, **named)
 
 
 def read_value(text: str):

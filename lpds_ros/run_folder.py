@@ -11,6 +11,7 @@ from pathlib import Path
 import yaml
 
 from lpds_ros.bringup import CONTRACT_FILE, Plan, Process
+from lpds_ros.config import to_yaml
 from lpds_ros.contract import contract_to_dict
 
 PARAMETERS_FILE, NODES, LOGS, CURVE = "parameters.yaml", "nodes", "logs", "curve.png"
@@ -30,10 +31,10 @@ def open_run(plan: Plan) -> Path:
     for part in (LOGS, NODES):
         (run / part).mkdir(parents=True, exist_ok=True)
     point_latest(run)
-    (run / CONTRACT_FILE).write_text(yaml.safe_dump(contract_to_dict(plan.contract), sort_keys=False))
+    (run / CONTRACT_FILE).write_text(to_yaml(contract_to_dict(plan.contract)))
     for process in plan.processes:
         node_file(run, process).write_text(yaml.dump({"/**": {"ros__parameters": process.parameters}}, Dumper=_Quoted))
-    (run / PARAMETERS_FILE).write_text(yaml.safe_dump(provenance(plan), sort_keys=False))
+    (run / PARAMETERS_FILE).write_text(to_yaml(provenance(plan)))
     return run
 
 

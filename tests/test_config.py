@@ -2,7 +2,7 @@
 
 import pytest
 
-from lpds_ros.config import ConfigError, build, read_value, read_yaml
+from lpds_ros.config import ConfigError, build, read_value, read_yaml, to_yaml
 from lpds_ros.learning.config import LearnerConfig, load_learner_config
 
 
@@ -12,6 +12,13 @@ def test_scientific_notation_is_a_number(tmp_path):
     config = load_learner_config(path)
     assert (config.learning_rate, config.tau, config.delta, config.batch_size) == (3e-4, 1e-2, 0.5, 64)
     assert [read_value(text) for text in ("-2.5e3", "1e", "e5", "7", "true")] == [-2500.0, "1e", "e5", 7, True]
+
+
+def test_what_is_written_is_read_as_it_was(tmp_path):
+    tree = {"name": "5e4", "rate": 1e-5, "whole": 3, "lists": [[1.0, 2.5e10], []], "flag": False, "text": "1.5"}
+    path = tmp_path / "tree.yaml"
+    path.write_text(to_yaml(tree))
+    assert read_yaml(path) == tree
 
 
 def test_an_error_names_line_and_key_where_there_is_a_file_and_the_source_where_there_is_none(tmp_path):

@@ -46,6 +46,7 @@ class Parameters:
     demos: str = parameter("", "demonstrations (.hdf5) for the replay; empty: none")
     seed: int = parameter(0, "of initial weights and sampling", range=(0, 2**31))
     provider: str = parameter("cpu", "where the decoder runs for the learner's targets")
+    variant: str = parameter("fp32", "precision of the decoder: the one that steering runs")
     checkpoint_s: float = parameter(30.0, "time between two checkpoints", unit="s", range=(1.0, 3600.0))
     threads: int = parameter(1, "threads of torch and of the decoder", range=(1, 64))
 
@@ -72,7 +73,7 @@ class LearnerNode(LpdsNode):
         self._contract = bundle.contract
         learner = Learner(
             bundle.contract,
-            DecoderSession(bundle, provider=p.provider, threads=p.threads).decode,
+            DecoderSession(bundle, p.provider, p.threads, variant=p.variant).decode,
             prior_digest=bundle.digest,
             state_shift=bundle.state_shift,
             state_scale=bundle.state_scale,

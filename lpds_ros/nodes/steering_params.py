@@ -12,6 +12,7 @@ class Parameters(RealtimeParameters):
     contract: str = parameter("", "contract file; empty: the bundle's own")
     clock: str = parameter("realtime", "how time passes", choices=("realtime", "lockstep"))
     provider: str = parameter("cpu", "where the decoder runs; the one really used is in the status")
+    variant: str = parameter("fp32", "precision of the decoder, one that the bundle has")
     threads: int = parameter(1, "threads of the decoder", range=(1, 64))
     allow_slow_decoder: bool = parameter(False, "in real time: start although the decoder takes longer than it has")
     actor: str = parameter("", "file of actor weights to start from; empty: the prior")

@@ -15,6 +15,7 @@ import numpy as np
 
 from lpds_ros.config import ConfigError, build, read_yaml
 from lpds_ros.contract import Contract, contract_to_dict
+from lpds_ros.durable import surviving
 from lpds_ros.identity import digest_of
 
 SCHEMA = 1
@@ -176,7 +177,7 @@ def load_bundle(path) -> Bundle:
 
     Raises BundleError naming the file and both digests, ConfigError for a malformed bundle.yaml.
     """
-    path = Path(path)
+    path = surviving(Path(path))
     if not path.is_dir():
         raise BundleError(f"{path}: no such bundle folder; make one with `lpds prior export`")
     where = path / MANIFEST

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import yaml
 from safetensors.torch import save
 
+from lpds_ros.config import to_yaml
 from lpds_ros.contract import Contract, contract_to_dict
 from lpds_ros.durable import replaced_folder, write_arrays, write_whole
 from lpds_ros.prior.assemble import assemble
@@ -109,7 +109,7 @@ def _write(decoder, checkpoint, folder: Path, name: str, licence: str, faster, s
     manifest = _manifest(decoder, checkpoint, entries, variants, name, licence)
     manifest = dataclasses.replace(manifest, manifest_digest=manifest.own_digest())
     tree = json.loads(json.dumps(dataclasses.asdict(manifest))) | {"contract": contract_to_dict(checkpoint.contract)}
-    text = yaml.safe_dump(tree, sort_keys=False, width=120, default_flow_style=None)
+    text = to_yaml(tree, width=120, default_flow_style=None)
     write_whole(folder / MANIFEST, text.encode())
 
 
