@@ -61,7 +61,8 @@ def replaced_folder(path: Path) -> Iterator[Path]:
 
 def surviving(path: Path) -> Path:
     """`path`, or the folder that `replaced_folder` had moved aside when it was killed."""
-    return path if path.exists() else _beside(path, ".old")
+    old = _beside(path, ".old")
+    return old if old.exists() and not path.exists() else path
 
 
 def sync(path: Path):
