@@ -182,7 +182,7 @@ class EagerDdim:
     @torch.no_grad()
     def __call__(self, observation: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
         decoder, x = self.decoder, noise
-        state = (observation - decoder.state_shift) / decoder.state_scale
+        state = decoder.normalised(observation)
         for k, step in enumerate(self.times):
             time = torch.full((len(x),), float(step)) / self.train_steps
             out = self.network(x, time, state)
@@ -190,11 +190,7 @@ class EagerDdim:
             clean = ((x - (1.0 - now).sqrt() * out) / now.sqrt()).clamp(-1.0, 1.0)
             out = (x - now.sqrt() * clean) / (1.0 - now).sqrt()
             x = after.sqrt() * clean + (1.0 - after).sqrt() * out
-        return self.bounded(x)
-
-    def bounded(self, x):
-        decoder = self.decoder
-        return torch.clamp(x * decoder.action_scale + decoder.action_shift, decoder.action_low, decoder.action_high)
+        return decoder.bounded(x.flatten(1))
 
 
 class DiffusersDdim(EagerDdim):
@@ -217,9 +213,9 @@ class DiffusersDdim(EagerDdim):
     @torch.no_grad()
     def __call__(self, observation, noise):
         decoder, x = self.decoder, noise
-        state = (observation - decoder.state_shift) / decoder.state_scale
+        state = decoder.normalised(observation)
         for step in self.scheduler.timesteps:
             time = torch.full((len(x),), float(step)) / self.train_steps
             out = self.network(x, time, state)
             x = self.scheduler.step(out, step, x, eta=0.0, use_clipped_model_output=True).prev_sample
-        return self.bounded(x)
+        return decoder.bounded(x.flatten(1))

@@ -38,11 +38,16 @@ class Horizons:
     def __post_init__(self):
         if min(self.observed, self.predicted, self.executed) < 1 or self.executed > self.predicted:
             raise ContractError("horizons: need observed >= 1 and 1 <= executed <= predicted")
-        if not 0 <= self.delay <= min(self.executed, self.predicted - self.executed):
+        if not 0 <= self.delay <= self.longest_delay:
             raise ContractError(
-                f"horizons: delay must lie in [0, {min(self.executed, self.predicted - self.executed)}], got {self.delay}: "
+                f"horizons: delay must lie in [0, {self.longest_delay}], got {self.delay}: "
                 "at most executed, and executed + delay rows must be predicted"
             )
+
+    @property
+    def longest_delay(self) -> int:
+        """The most that d may be with these T_p and T_a."""
+        return min(self.executed, self.predicted - self.executed)
 
     @property
     def run(self) -> slice:

@@ -68,6 +68,13 @@ def settle(cell):
         future.result(30)
 
 
+def steps_in_time(cell, count):
+    """Ticks of which none waits for a chunk."""
+    for _ in range(count):
+        cell.step()
+        settle(cell)
+
+
 def test_a_chunk_starts_at_the_row_of_its_tick_and_decisions_meet_at_their_states():
     cell = Cell(delayed(3))
     seen = []
@@ -144,9 +151,7 @@ def test_a_late_chunk_lets_the_old_one_go_on_then_the_arm_is_held_and_nothing_ju
 
 def test_what_is_earned_while_a_chunk_is_late_belongs_to_the_decision_before(live):
     cell = live(GatedDecoder())
-    for _ in range(8):
-        cell.step()
-        settle(cell)
+    steps_in_time(cell, 8)
     cell.decoder.gate.clear()
     cell.steps(6)  # the last three on the rest of the chunk
     ended = cell.step(reward=1.0, success=True)
@@ -167,9 +172,7 @@ def test_what_an_operator_earns_after_letting_go_is_the_operators():
 
 def test_a_chunk_of_an_observation_long_past_is_never_run(live):
     cell = live(GatedDecoder())
-    for _ in range(9):
-        cell.step()
-        settle(cell)
+    steps_in_time(cell, 9)
     cell.decoder.gate.clear()
     cell.now_ns += 16 * cell.contract.period_ns  # the node was stalled for as long as a chunk lasts
     asked = cell.core._ahead.stamp_ns
@@ -200,9 +203,7 @@ def test_the_decoding_thread_keeps_the_ordinary_scheduler():
 
 def test_an_operator_drops_the_chunk_under_way_and_the_policy_starts_anew(live):
     cell = live(GatedDecoder())
-    for _ in range(9):
-        cell.step()
-        settle(cell)
+    steps_in_time(cell, 9)
     assert cell.core._ahead.under_way
     taken = cell.step(cell.operator((0.3, 0.0, 0.0, 0.0)))
     assert taken.source == Source.OPERATOR and not cell.core._ahead.under_way
@@ -232,9 +233,7 @@ def test_a_decoder_that_fails_in_its_thread_holds_the_arm(live):
 
     cells = [live(GatedDecoder()), Cell(delayed())]
     for cell in cells:
-        for _ in range(8):
-            cell.step()
-            settle(cell)
+        steps_in_time(cell, 8)
         cell.decoder.poison = broken
         cell.step()
         with contextlib.suppress(ChunkError):
@@ -245,9 +244,7 @@ def test_a_decoder_that_fails_in_its_thread_holds_the_arm(live):
         assert decision.ticks == 8 and not decision.truncated
     cell = cells[0]
     cell.decoder.poison = lambda rows: rows
-    for _ in range(12):
-        cell.step()
-        settle(cell)
+    steps_in_time(cell, 12)
     assert cell.ticks[-1].source == Source.PRIOR
 
 

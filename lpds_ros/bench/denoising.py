@@ -53,11 +53,10 @@ class DenoisingPolicy(nn.Module):
         del self.tuned.time_bias
         self.tuned.time_bias = nn.Parameter(bias)
         self.tuned.network.from_time.requires_grad_(False)
-        clean = np.array(prior.coefficients)[:, :2]
-        exact, noisy = (step_coefficients(config.train_steps, config.steps, eta) for eta in (0.0, 1.0))
+        exact, noisy = np.array(prior.coefficients), step_coefficients(config.train_steps, config.steps, 1.0)
         # [K, 4] each: clean = clip(c0 x + c1 out), mean of the next = c2 x + c3 clean
         self._exact, self._noisy = (
-            torch.tensor(np.hstack([clean, table[:, :2]]), dtype=torch.float32) for table in (exact, noisy)
+            torch.tensor(table, dtype=torch.float32) for table in (exact, np.hstack([exact[:, :2], noisy[:, :2]]))
         )
         sigma = torch.tensor(noisy[:, 2], dtype=torch.float32)
         self._sampling_std, self._logprob_std = sigma.clamp(min=min_sampling_std), sigma.clamp(min=min_logprob_std)
@@ -72,7 +71,7 @@ class DenoisingPolicy(nn.Module):
         x = noise.flatten(1)
         for k in range(self.prior.steps):
             x = self._mean(self._exact, state, x, k)
-        return self._action(x)
+        return self.prior.bounded(x)
 
     @torch.no_grad()
     def sample(self, state: Tensor, noise: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:
@@ -86,7 +85,7 @@ class DenoisingPolicy(nn.Module):
             if k >= self._first:
                 chain.append(x)
             x = self._mean(self._noisy, state, x, k) + self._sampling_std[k] * draw
-        return self._action(x), torch.stack([*chain, x], 1)
+        return self.prior.bounded(x), torch.stack([*chain, x], 1)
 
     def log_prob(self, state: Tensor, before: Tensor, after: Tensor, k: Tensor) -> Tensor:
         """log N(after | μ_θ(before, state), σ_k²), the MEAN over the executed dimensions: [B].
@@ -102,11 +101,6 @@ class DenoisingPolicy(nn.Module):
         """Mean of the next x; k: one step for all rows, or a step for each (trained ones only)."""
         decoder = self.prior if isinstance(k, int) and k < self._first else self.tuned
         c0, c1, c2, c3 = table[k].unsqueeze(-1).unbind(-2)
-        features = decoder.network.from_state((state - decoder.state_shift) / decoder.state_scale)
+        features = decoder.network.from_state(decoder.normalised(state))
         out = decoder.network.trunk(x, features + decoder.time_bias[k])
         return c2 * x + c3 * torch.clamp(c0 * x + c1 * out, -1.0, 1.0)
-
-    def _action(self, x: Tensor) -> Tensor:
-        prior = self.prior
-        action = x.unflatten(1, prior.noise_shape) * prior.action_scale + prior.action_shift
-        return torch.clamp(action, prior.action_low, prior.action_high)

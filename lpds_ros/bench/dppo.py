@@ -200,8 +200,7 @@ class DppoLearner:
 
     def _value(self, state: Tensor) -> Tensor:
         """V of raw states [..., d_o] → [...]."""
-        prior = self.policy.prior
-        return self.critic(((state - prior.state_shift) / prior.state_scale).flatten(0, -2))[0].view(state.shape[:-1])
+        return self.critic(self.policy.prior.normalised(state).flatten(0, -2))[0].view(state.shape[:-1])
 
     def _update_critic(self, state: Tensor, target: Tensor) -> dict[str, float]:
         loss = 0.5 * (self._value(state) - target).square().mean()

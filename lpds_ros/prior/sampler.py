@@ -73,13 +73,21 @@ class Decoder(nn.Module):
 
     def condition(self, observation: torch.Tensor) -> torch.Tensor:
         """What each of the K evaluations is told beside x: float32 [K, B, C]."""
-        state = self.network.from_state((observation - self.state_shift) / self.state_scale)
+        state = self.network.from_state(self.normalised(observation))
         return self.network.modulation(state + self.time_bias[:, None])
 
     def forward(self, observation, noise):
         integrate = self._ddim if self.kind == "diffusion" else self._flow
-        x = integrate(noise.flatten(1), self.condition(observation)).unflatten(1, self.noise_shape)
-        return torch.clamp(x * self.action_scale + self.action_shift, self.action_low, self.action_high)
+        return self.bounded(integrate(noise.flatten(1), self.condition(observation)))
+
+    def normalised(self, observation: torch.Tensor) -> torch.Tensor:
+        """[..., T_o*d_o] in contract units to what the network is told."""
+        return (observation - self.state_shift) / self.state_scale
+
+    def bounded(self, x: torch.Tensor) -> torch.Tensor:
+        """The network's chunk [B, T_p*d_a] to actions [B, T_p, d_a] in contract units, within those of the demonstrations."""
+        action = x.unflatten(1, self.noise_shape) * self.action_scale + self.action_shift
+        return torch.clamp(action, self.action_low, self.action_high)
 
     def _ddim(self, x, condition):
         for k, (c0, c1, c2, c3) in enumerate(self.coefficients):

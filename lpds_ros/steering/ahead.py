@@ -160,9 +160,8 @@ def check_pace(contract: Contract, decoder, *, now_s=time.perf_counter, sleep_s=
     if slow <= left:
         return slow
     ticks = math.ceil(slow / contract.period_s)
-    most = min(horizons.executed, horizons.predicted - horizons.executed)
     way = f"export the bundle with that delay (lpds prior export --delay {ticks})"
-    if ticks > most:
+    if ticks > horizons.longest_delay:
         way = (
             f"train with a contract that executes at least {ticks} ticks and predicts {ticks} more, and export the bundle with "
             f"that delay (lpds prior export --delay {ticks})"
