@@ -326,3 +326,16 @@ def test_the_learner_asks_about_the_rows_that_run():
     )
     chunks = torch.arange(2 * 16 * 4, dtype=torch.float32).reshape(2, 16, 4)
     assert torch.equal(learner._executed(chunks), chunks[:, 3:11].flatten(1))
+
+
+def test_the_end_waits_for_a_decode_under_way_but_not_for_one_that_hangs():
+    busy, done = Worker(), threading.Event()
+    busy.submit(Future(), lambda: (time.sleep(0.2), done.set()))
+    busy.end()
+    assert done.is_set()
+    hung, gate = Worker(), threading.Event()
+    hung.submit(Future(), gate.wait)
+    began = time.monotonic()
+    hung.end(timeout_s=0.1)
+    assert time.monotonic() - began < 5.0
+    gate.set()

@@ -19,6 +19,7 @@ from lpds_ros.contract import Contract
 from lpds_ros.steering.schedule import Chunk, Chunker
 
 PACE_CALLS, PACE_PAUSE_S = 15, 0.01
+END_S = 2.0  # an interpreter that ends while a thread is inside the runtime is aborted by it
 
 
 class SlowDecoderError(ValueError):
@@ -104,7 +105,7 @@ class Ahead:
         self.state, self.stamp_ns, self._age, self._moved = None, 0, 0, 0
 
     def close(self):
-        """End the decoding thread after what it is at. A decoder that hangs is not waited for."""
+        """End the decoding thread after what it is at. A decoder that hangs is waited for END_S."""
         if self._worker is not None:
             self._worker.end()
 
@@ -116,15 +117,17 @@ class Worker:
 
     def __init__(self):
         self._jobs: queue.SimpleQueue = queue.SimpleQueue()
-        threading.Thread(target=self._loop, name="decode", daemon=True).start()
+        self._thread = threading.Thread(target=self._loop, name="decode", daemon=True)
+        self._thread.start()
 
     def submit(self, future: Future, call, *arguments):
         """Have `call` run; `future` gets its result."""
         self._jobs.put((future, call, *arguments))
 
-    def end(self):
-        """No job after those that were given."""
+    def end(self, timeout_s: float = END_S):
+        """No job after those that were given; return when they are done, or after `timeout_s`."""
         self._jobs.put(None)
+        self._thread.join(timeout_s)
 
     def _loop(self):
         os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))

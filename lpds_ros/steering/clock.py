@@ -17,6 +17,11 @@ class Ring:
         self._values[self.count % len(self._values)] = value
         self.count += 1
 
+    def newest(self) -> np.ndarray:
+        """The window, oldest first."""
+        size = len(self._values)
+        return np.roll(self._values, -(self.count % size)) if self.count > size else self._values[: self.count].copy()
+
     def percentile(self, percent: float) -> float:
         """Of the window, 0.0 while it is empty."""
         filled = min(self.count, len(self._values))
