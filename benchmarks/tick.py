@@ -126,7 +126,7 @@ def main():
 def watch(seconds: float, ending):
     """Show how time passes; Ctrl-C ends the run early."""
     try:
-        for _ in tqdm(range(int(seconds)), unit="s"):
+        for _ in tqdm(range(int(seconds)), unit="s", disable=None):
             time.sleep(1.0)
     except KeyboardInterrupt:
         ending.set()
