@@ -30,8 +30,8 @@ from lpds_ros.prior.denoisers import make_denoiser
 from lpds_ros.prior.export import to_onnx
 from lpds_ros.prior.measure import PAUSE_S, machine
 from lpds_ros.prior.parts import OPSET
+from lpds_ros.prior.runtime import open_model
 from lpds_ros.prior.sampler import Decoder
-from lpds_ros.prior.session import open_model
 
 CHUNK, STATE = (16, 7), 23  # rows and action size, observed numbers: robomimic's Can under diffusion policy's horizon
 NETWORKS = {

@@ -11,7 +11,7 @@ import numpy as np
 
 from lpds_ros.contract import Contract, Horizons, load_contract
 from lpds_ros.nodes.steering_drive import RealtimeDriver
-from lpds_ros.prior.session import open_model
+from lpds_ros.prior.runtime import open_model
 from lpds_ros.realtime import RealtimeParameters, claim
 from lpds_ros.records import Observation
 from lpds_ros.resources import resource

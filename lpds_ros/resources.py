@@ -38,5 +38,12 @@ def resource(name: str) -> Path:
     raise ResourceError(f"{name} is not among the package's files (looked for {where}); name another, or reinstall")
 
 
+def cache_folder() -> Path:
+    """Where what can be made again is kept for this user: $XDG_CACHE_HOME/lpds_ros, ~/.cache/lpds_ros. Made if missing."""
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / PACKAGE
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 def _ament_prefixes() -> list[Path]:
     return [Path(prefix) for prefix in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if prefix]

@@ -131,6 +131,12 @@ class Ros:
         assert not alive, f"the executor did not end within {PATIENCE_S} s: a callback blocks"
 
 
+@pytest.fixture(autouse=True, scope="session")
+def own_cache(tmp_path_factory):
+    """What tests keep for later is kept from the user's own cache."""
+    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture
 def ros():
     """A fresh ROS context; skipped with the reason where there is no rclpy."""

@@ -18,7 +18,8 @@ from lpds_ros.prior.bundle import BundleError, Manifest, load_bundle
 from lpds_ros.prior.checkpoint import load_checkpoint
 from lpds_ros.prior.config import PriorConfig, PriorError
 from lpds_ros.prior.export import export
-from lpds_ros.prior.session import DecoderSession, ProviderError
+from lpds_ros.prior.runtime import ProviderError
+from lpds_ros.prior.session import DecoderSession
 from lpds_ros.prior.train import make_decoder, train
 
 TINY = PriorConfig(

@@ -24,8 +24,9 @@ from lpds_ros.prior.fold import fold_norms
 from lpds_ros.prior.measure import rmse
 from lpds_ros.prior.parts import export_conditioner, export_step
 from lpds_ros.prior.quantise import as_matmul, outermost, quantise
+from lpds_ros.prior.runtime import ProviderError, open_model
 from lpds_ros.prior.sampler import Decoder
-from lpds_ros.prior.session import DecoderSession, ProviderError, open_model
+from lpds_ros.prior.session import DecoderSession
 from lpds_ros.prior.train import make_decoder, train
 from lpds_ros.resources import resource
 

@@ -67,7 +67,7 @@ class SteeringNode(LpdsNode):
         p = self.params
         bundle = None if p.bundle in NO_BUNDLE else load_bundle(p.bundle)
         self.contract = _contract(p.contract, bundle)
-        decoder = None if bundle is None else DecoderSession(bundle, p.provider, p.threads, variant=p.variant)
+        decoder = None if bundle is None else DecoderSession(bundle, p.provider, p.threads, variant=p.variant, batch=1)
         if decoder is not None and p.clock == "realtime" and not p.allow_slow_decoder:
             check_pace(self.contract, decoder)
         self._provider, self._prior_digest = (decoder.provider, bundle.digest) if decoder else ("", "")

@@ -37,8 +37,9 @@ from lpds_ros.prior.fold import fold_norms
 from lpds_ros.prior.measure import GATE, machine, paced_ms, rmse
 from lpds_ros.prior.parts import OPSET, export_conditioner, export_step
 from lpds_ros.prior.quantise import has_vnni, quantise
+from lpds_ros.prior.runtime import open_model
 from lpds_ros.prior.sampler import Decoder, time_steps
-from lpds_ros.prior.session import DecoderSession, open_model
+from lpds_ros.prior.session import DecoderSession
 from lpds_ros.prior.train import make_decoder
 
 FASTER = ("int8",)  # variants beside fp32, behind the gate

@@ -1,38 +1,22 @@
 """The decoder at run time: an ONNX Runtime session on a named provider, proven on golden cases. No torch."""
 
-import logging
+from functools import partial
 
 import numpy as np
 
 from lpds_ros.prior.bundle import Bundle, BundleError
-
-PROVIDERS = {
-    "cpu": "CPUExecutionProvider",
-    "cuda": "CUDAExecutionProvider",
-    "tensorrt": "TensorrtExecutionProvider",
-    "openvino": "OpenVINOExecutionProvider",
-}
-INSTALL = {
-    "cpu": "onnxruntime",
-    "cuda": "'onnxruntime-gpu[cuda,cudnn]'",
-    "tensorrt": "onnxruntime-gpu",
-    "openvino": "onnxruntime-openvino",
-}
-
-logger = logging.getLogger(__name__)
-
-
-class ProviderError(BundleError):
-    """The execution provider asked for is not the one that would run; nothing falls back silently."""
+from lpds_ros.prior.fastest import fastest
+from lpds_ros.prior.runtime import PROVIDERS, Bound, ProviderError, open_model
 
 
 class DecoderSession:
     """The frozen policy of a bundle, ready to run.
 
-    provider: "cpu", "cuda", "tensorrt", "openvino" (that one, or ProviderError), or "auto": CUDA where it really works,
-    else the CPU. threads: within one call. variant: a precision the bundle has; other than fp32 on the CPU alone. batch: the
-    one B it will be asked for, or None for any. The golden cases are replayed here: BundleError when one is off by more than
-    the variant's tolerance (1e-4 for fp32). `provider`, `variant` and `form` say what runs.
+    provider: "cpu", "openvino", "cuda", "tensorrt" (that one, or ProviderError), or "auto": the fastest of the first three
+    here (`fastest`). threads: within one call. variant: a precision the bundle has; other than fp32 on the CPU alone. batch:
+    the one B it will be asked for, by one thread, with buffers of its own; or None for any. The golden cases are replayed
+    here: BundleError when one is off by more than the variant's tolerance (1e-4 for fp32). `provider`, `variant` and `form`
+    say what runs.
     """
 
     def __init__(
@@ -41,7 +25,7 @@ class DecoderSession:
         if batch is not None and batch < 1:
             raise ValueError(f"batch must be at least 1, or None for any; got {batch}")
         self.bundle, self.variant, self.batch = bundle, variant, batch
-        self.provider, self.form, self._session = _choose(bundle, variant, provider, threads, batch)
+        self.provider, self.form, self._run = _choose(bundle, variant, provider, threads, batch)
         self._state_size, self._noise_shape = bundle.contract.state_size, bundle.contract.noise_shape
         self._replay_golden()
 
@@ -61,7 +45,7 @@ class DecoderSession:
             "observation": np.ascontiguousarray(state, np.float32),
             "noise": np.ascontiguousarray(noise, np.float32),
         }
-        return self._session.run(["action"], feed)[0]
+        return self._run(feed)
 
     def _replay_golden(self):
         tolerance = self.bundle.variant(self.variant).tolerance
@@ -78,60 +62,31 @@ class DecoderSession:
                 )
 
 
-def open_model(model: bytes, provider: str, threads: int = 1, batch: int | None = None):
-    """An ONNX Runtime session on `provider`, never on another in its place. Raises ProviderError."""
-    runtime = _runtime()
-    wanted = PROVIDERS[provider]
-    if wanted not in runtime.get_available_providers():
-        raise ProviderError(
-            f"provider '{provider}' is not part of the installed ONNX Runtime {runtime.__version__}: "
-            f"pip install {INSTALL[provider]} in its place, or use provider 'auto'"
-        )
-    options = runtime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    options.log_severity_level = 3
-    if batch is not None:
-        options.add_free_dimension_override_by_name("batch", batch)
-    if provider in ("cuda", "tensorrt"):
-        if hasattr(runtime, "preload_dlls"):
-            runtime.preload_dlls()
-        # The GPU wheel otherwise runs on the CPU without a word when no GPU answers.
-        options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
-    wanted_list = [wanted] if provider != "tensorrt" else [wanted, PROVIDERS["cuda"]]
-    try:
-        session = runtime.InferenceSession(model, options, providers=wanted_list)
-    except Exception as error:  # noqa: BLE001 (ONNX Runtime raises bare pybind classes of its own, one for each status)
-        raise ProviderError(
-            f"provider '{provider}' cannot run this decoder: {' '.join(str(error).split())[:300]}"
-        ) from None
-    if session.get_providers()[0] != wanted:
-        raise ProviderError(f"asked for provider '{provider}', ONNX Runtime would use {session.get_providers()[0]}")
-    return session
-
-
 def _choose(bundle: Bundle, variant: str, provider: str, threads: int, batch: int | None):
-    """(provider, form, session): a CPU runs the loop, everything else the graph without control flow."""
+    """(provider, form, run): a CPU runs the loop, everything else the graph without control flow."""
     files = bundle.variant(variant).files
-    if provider == "auto":
-        if "unrolled" in files and PROVIDERS["cuda"] in _runtime().get_available_providers():
-            try:
-                return _choose(bundle, variant, "cuda", threads, batch)
-            except ProviderError as error:
-                logger.info("provider auto: CUDA is listed but does not work here, using the CPU (%s)", error)
-        provider = "cpu"
-    if provider not in PROVIDERS:
+    if provider != "auto" and provider not in PROVIDERS:
         raise ProviderError(f"provider '{provider}' is not one of auto, {', '.join(PROVIDERS)}")
-    form = "loop" if provider == "cpu" else "unrolled"
-    if form not in files:
-        raise ProviderError(f"variant '{variant}' is for the CPU: use provider 'cpu', or variant 'fp32' on '{provider}'")
-    return provider, form, open_model(bundle.read(files[form]), provider, threads, batch)
+
+    def opened(name: str):
+        form = "loop" if name == "cpu" else "unrolled"
+        if form not in files:
+            raise ProviderError(f"variant '{variant}' is for the CPU: use provider 'cpu', or variant 'fp32' on '{name}'")
+        session = open_model(bundle.read(files[form]), name, threads, batch)
+        if batch is None:
+            return form, lambda feed: session.run(["action"], feed)[0]
+        shape = (batch, *bundle.contract.noise_shape)
+        shapes = {"observation": (batch, bundle.contract.state_size), "noise": shape, "action": shape}
+        return form, Bound(session, name, shapes).run
+
+    if provider == "auto":
+        able = [name for name in PROVIDERS if ("loop" if name == "cpu" else "unrolled") in files]
+        what = {"bundle": bundle.digest, "variant": variant, "threads": threads, "batch": batch}
+        provider = fastest(able, what, lambda name: partial(opened(name)[1], _blank(bundle, batch or 1)))
+    return provider, *opened(provider)
 
 
-def _runtime():
-    try:
-        import onnxruntime
-    except ImportError:
-        raise ProviderError(
-            "ONNX Runtime is not installed: pip install onnxruntime (or onnxruntime-gpu, never both)"
-        ) from None
-    return onnxruntime
+def _blank(bundle: Bundle, batch: int) -> dict[str, np.ndarray]:
+    contract = bundle.contract
+    shapes = {"observation": (batch, contract.state_size), "noise": (batch, *contract.noise_shape)}
+    return {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
