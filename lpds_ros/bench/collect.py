@@ -17,7 +17,7 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 from lpds_ros.bench.demonstrations import read_demonstrations, save_demonstrations
-from lpds_ros.bench.run import differences
+from lpds_ros.bench.results import differences
 from lpds_ros.bench.task import BenchError
 from lpds_ros.data.demonstration import Demonstration
 from lpds_ros.durable import write_whole

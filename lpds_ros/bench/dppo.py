@@ -86,6 +86,7 @@ class DppoLearner:
     """
 
     NETWORKS = ("tuned", "critic", "scale", "judged")
+    POLICY = ("tuned",)
 
     def __init__(
         self,

@@ -98,6 +98,7 @@ class DsrlLearner(ReplayLearner):
     """
 
     NETWORKS = ("critic", "target_critic", "noise_critic", "actor", "temperature")
+    POLICY = ("actor",)
 
     def __init__(self, *arguments, config: DsrlConfig, **named):
         super().__init__(*arguments, config=config, **named)

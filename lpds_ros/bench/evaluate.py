@@ -47,6 +47,15 @@ class Episodes:
             found |= {"modes": counts.tolist(), "effective_modes": effective_number(counts)}
         return found
 
+    def listed(self) -> dict[str, list]:
+        """Outcomes of single episodes, for a result row."""
+        return {
+            "success": self.success.astype(int).tolist(),
+            "return": self.returns.tolist(),
+            "length": self.lengths.astype(int).tolist(),
+            "mode": self.modes.tolist(),
+        }
+
 
 def evaluate(task: Task, method: Method, episodes: int, *, record: bool = False) -> Episodes:
     """Run `episodes` episodes on the fixed evaluation seeds. record: keep the paths of worlds that have any."""

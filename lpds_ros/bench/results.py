@@ -104,3 +104,19 @@ def plain(value):
     if isinstance(value, float):
         return round(value, 6) if value == value and abs(value) != float("inf") else None
     return value
+
+
+def differences(old: dict, new: dict, prefix: str = "") -> list[str]:
+    """"name old -> new" of every leaf that differs."""
+    found = []
+    for key in sorted(old.keys() | new.keys()):
+        a, b = old.get(key), new.get(key)
+        if isinstance(a, dict) and isinstance(b, dict):
+            found += differences(a, b, f"{prefix}{key}.")
+        elif a != b:
+            found.append(f"{prefix}{key} {_short(a)} -> {_short(b)}")
+    return found
+
+
+def _short(value) -> str:
+    return value[:12] if isinstance(value, str) else str(value)

@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from lpds_ros.bench import results
-from lpds_ros.bench.evaluate import Probe, point
+from lpds_ros.bench.evaluate import Episodes, Probe, point
+from lpds_ros.bench.keeping import Keeper
 from lpds_ros.bench.methods import Method, configure, make_method
 from lpds_ros.bench.priors import Prior
 from lpds_ros.bench.task import BenchError, Task
@@ -87,7 +88,9 @@ class Run:
         config = configure(plan.method, plan.task)
         self.method: Method = make_method(plan.method, prior, config, plan.seed)
         self.state = State()
-        self.final = None  # Episodes of the last evaluation
+        self.final: Episodes | None = None  # of the last version
+        self._keeper = Keeper(self.method.learner) if self.method.learner is not None else None
+        self._earned = np.zeros((2, plan.task.envs))  # success and return so far of the episodes under way
         self._saved_s = time.monotonic()
         self._restore()
 
@@ -100,7 +103,7 @@ class Run:
         record = self.task.draw is not None
         summary, self.final = point(self.task, self.method, self._probe, self.task.final_episodes, record=record)
         self._clock(started, cpu)
-        row = self._row(summary)
+        row = self._row(summary) | self._kept()
         shutil.rmtree(self._folder, ignore_errors=True)
         return row
 
@@ -139,12 +142,16 @@ class Run:
         self.method.keep(observed, choice, reward, outcome.terminated, outcome.truncated, worlds.observe())
         state.steps += int(outcome.steps.sum())
         state.decisions += worlds.count
-        for i in np.flatnonzero(outcome.ended):
+        self._earned += outcome.success, outcome.reward
+        over = np.flatnonzero(outcome.ended)
+        self._keeper.ended(self._earned[int(task.measure == "return"), over], state.steps)
+        for i in over:
             self._reset(worlds, i)
 
     def _reset(self, worlds, index: int):
         worlds.reset(index, TRAINING_SEEDS + SEED_STRIDE * self.plan.seed + self.state.episodes)
         self.state.episodes += 1
+        self._earned[:, index] = 0.0
 
     def _smooth(self, metrics: dict[str, float]):
         old = self.state.metrics
@@ -162,8 +169,16 @@ class Run:
     def _clock(self, started: float, cpu: float):
         self.state.wall_s, self.state.cpu_s = time.monotonic() - started, time.process_time() - cpu
 
+    def _kept(self) -> dict:
+        """The best version by its training episodes, judged as the last one is; nothing for the prior."""
+        if self._keeper is None:
+            return {}
+        with self._keeper.restored():
+            summary, found = point(self.task, self.method, self._probe, self.task.final_episodes)
+        return {"kept": results.plain(summary | {"steps": self._keeper.steps, "episodes": found.listed()})}
+
     def _row(self, summary: dict) -> dict:
-        plan, state, final, learner = self.plan, self.state, self.final, self.method.learner
+        plan, state, learner = self.plan, self.state, self.method.learner
         last = {"steps": state.steps, "decisions": state.decisions, "updates": learner.updates if learner else 0}
         last |= {"wall_s": state.wall_s, "alpha": learner.alpha if learner else None, "metrics": state.metrics}
         return results.plain(
@@ -187,12 +202,7 @@ class Run:
                 "resumed": state.resumed,
                 "final": summary,
                 "mode_names": list(self.task.modes),
-                "episodes": {
-                    "success": final.success.astype(int).tolist(),
-                    "return": final.returns.tolist(),
-                    "length": final.lengths.astype(int).tolist(),
-                    "mode": final.modes.tolist(),
-                },
+                "episodes": self.final.listed(),
                 "curve": [*state.curve, last | summary],
             }
             | results.provenance()
@@ -207,7 +217,8 @@ class Run:
         with replaced_folder(self._folder) as fresh:
             save_checkpoint(self.method.learner, fresh / "learner")
             np.savez(fresh / "replay.npz", **self.method.learner.replay.arrays())
-            (fresh / "run.json").write_text(json.dumps({"state": dataclasses.asdict(self.state), "setting": setting}))
+            saved = {"state": dataclasses.asdict(self.state), "setting": setting, "kept": self._keeper.save(fresh)}
+            (fresh / "run.json").write_text(json.dumps(saved))
         self._saved_s = time.monotonic()
 
     def _restore(self):
@@ -215,7 +226,7 @@ class Run:
         if self.method.learner is None or not (folder / "run.json").exists():
             return
         saved = json.loads((folder / "run.json").read_text())
-        differing = differences(saved["setting"], self.plan.describe(self._prior))
+        differing = results.differences(saved["setting"], self.plan.describe(self._prior))
         if differing:
             raise BenchError(
                 f"{folder}: was begun with other settings ({', '.join(differing)}); remove the folder to begin anew"
@@ -224,20 +235,5 @@ class Run:
         with np.load(folder / "replay.npz", allow_pickle=False) as arrays:
             self.method.learner.replay.restore(arrays)
         self.state = State(**saved["state"])
+        self._keeper.restore(folder, saved["kept"])
         self.state.resumed += 1
-
-
-def differences(old: dict, new: dict, prefix: str = "") -> list[str]:
-    """"name old -> new" of every leaf that differs."""
-    found = []
-    for key in sorted(old.keys() | new.keys()):
-        a, b = old.get(key), new.get(key)
-        if isinstance(a, dict) and isinstance(b, dict):
-            found += differences(a, b, f"{prefix}{key}.")
-        elif a != b:
-            found.append(f"{prefix}{key} {_short(a)} -> {_short(b)}")
-    return found
-
-
-def _short(value) -> str:
-    return value[:12] if isinstance(value, str) else str(value)

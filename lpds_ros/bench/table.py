@@ -29,13 +29,15 @@ def task_table(methods: dict[str, list[dict]]) -> str:
     best = max(score.value for score in scores.values())
     threshold = prior.value + HALFWAY * (best - prior.value) if prior else None
     modes = bool(first["mode_names"])
-    head = ["method", "seeds", "steps", f"{measure} (95 %)", "gain", "steps to half", "entropy", "energy to prior", "‖w‖", "Δ²"]
-    head += ["modes"] * modes + ["updates", "CPU s"]
+    kept = any("kept" in row for rows in methods.values() for row in rows)
+    head = ["method", "seeds", "steps", f"{measure} (95 %)", *["best kept"] * kept, "gain", "steps to half", "entropy"]
+    head += ["energy to prior", "‖w‖", "Δ²"] + ["modes"] * modes + ["updates", "CPU s"]
     lines = [_line(head), _line(["---", *["---:"] * (len(head) - 1)])]
     for method, rows in methods.items():
         score = scores[method]
         gain = f"{score.value - prior.value:+{_digits(measure)}}" if prior and method != "prior" else "–"
-        cells = [f"`{method}`", len(rows), _span(row["environment_steps"] for row in rows), _score(score, measure), gain]
+        cells = [f"`{method}`", len(rows), _span(row["environment_steps"] for row in rows), _score(score, measure)]
+        cells += [_best(rows, measure)] * kept + [gain]
         cells += [_threshold(rows, threshold) if method != "prior" else "–"]
         cells += [_mean(rows, name) for name in ("entropy", "energy", "latent_norm", "delta_sq_mean")]
         if modes:
@@ -69,6 +71,12 @@ def origin(rows: list[dict]) -> str:
     commits = sorted({f"{(row['commit'] or 'no commit')[:12]}{' with changes' if row['dirty'] else ''}" for row in rows})
     versions = sorted({", ".join(f"{n} {v}" for n, v in row["versions"].items() if v) for row in rows})
     return f"Commits: {'; '.join(commits)}. Versions: {'; '.join(versions)}. Budgets and settings: in each row."
+
+
+def _best(rows, measure: str) -> str:
+    """Score of the versions that training alone found best, where every row has one."""
+    found = [raw_of(row | row["kept"]) for row in rows if "kept" in row]
+    return _score(mean_of(found), measure) if len(found) == len(rows) else "–"
 
 
 def _line(cells) -> str:

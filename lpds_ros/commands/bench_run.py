@@ -86,8 +86,8 @@ def one(args, task, method, seed, prior, probe, results, stop):
     from tqdm import tqdm
 
     from lpds_ros.bench.paths import file_of, save
-    from lpds_ros.bench.results import append, latest, read
-    from lpds_ros.bench.run import Plan, Run, differences
+    from lpds_ros.bench.results import append, differences, latest, read
+    from lpds_ros.bench.run import Plan, Run
     from lpds_ros.lease import Lease, LeaseError
 
     plan = Plan(task, method, seed, args.budget or task.budget)

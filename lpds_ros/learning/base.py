@@ -21,7 +21,8 @@ def descend(optimizer: torch.optim.Optimizer, loss: Tensor):
 
 
 class ReplayLearner:
-    """A subclass names its modules in NETWORKS (what a checkpoint holds) and makes them, with `optimizers`, in `_build`.
+    """A subclass names its modules in NETWORKS (what a checkpoint holds), those that choose actions in POLICY, and makes them,
+    with `optimizers`, in `_build`.
 
     decode: Φ, (state float32 [B, T_o·d_o], noise float32 [B, T_p, d_a]) → chunk float32 [B, T_p, d_a], the very session
     that is deployed (a bench may give its like in bfloat16). state_shift, state_scale: float32 [T_o·d_o], the prior's
@@ -30,6 +31,7 @@ class ReplayLearner:
     """
 
     NETWORKS: tuple[str, ...]
+    POLICY: tuple[str, ...]
 
     def __init__(
         self,

@@ -24,6 +24,7 @@ class Learner(ReplayLearner):
     """Owns networks, replay and dual; `update` makes one gradient step of each."""
 
     NETWORKS = ("critic", "target_critic", "noise_critic", "actor", "published_actor", "pool")
+    POLICY = ("published_actor",)
 
     def __init__(self, *arguments, config: LearnerConfig, **named):
         super().__init__(*arguments, config=config, **named)

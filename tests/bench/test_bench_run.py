@@ -12,7 +12,8 @@ from lpds_ros.bench.demonstrations import read_demonstrations, save_demonstratio
 from lpds_ros.bench.evaluate import Probe, evaluate
 from lpds_ros.bench.methods import METHODS, Frozen, configure, make_method
 from lpds_ros.bench.priors import load_prior, transitions_of
-from lpds_ros.bench.run import Plan, Run, differences
+from lpds_ros.bench.results import differences
+from lpds_ros.bench.run import Plan, Run
 from lpds_ros.bench.suites.toy import STEP_COST
 from lpds_ros.bench.task import BenchError, find_tasks
 from lpds_ros.learning.lpds import Learner
@@ -198,3 +199,31 @@ def test_learners_see_a_price_on_every_step_and_rows_do_not(tmp_path):
     assert rewards.min() == pytest.approx(-0.1 * 4 * (1.0 + STEP_COST)) and rewards.max() <= 0.0
     assert min(row["episodes"]["return"]) >= -STEP_COST * task.limit - 1e-6
     assert row["setting"]["step_reward"] == -1.0
+
+
+def test_the_best_version_is_kept_by_training_alone_and_survives_an_interruption(prior, probe, tmp_path):
+    run = make(prior, probe, tmp_path)
+    keeper, bias = run._keeper, run.method.learner.published_actor.layers[-1].bias.data
+    keeper.ended(np.repeat([1.0, 0.0], 20), 100)
+    bias.fill_(0.5)
+    keeper.ended(np.ones(39), 200)
+    assert (keeper.score, keeper.steps) == (0.5, 100)  # the window is not full
+    keeper.ended(np.ones(1), 201)
+    bias.fill_(9.0)
+    keeper.ended(np.zeros(40), 300)
+    assert (keeper.score, keeper.steps) == (1.0, 201)
+    run._save(0.0, 0.0)
+    again = make(prior, probe, tmp_path)
+    for one in (run, again):
+        with one._keeper.restored():
+            assert (one.method.learner.published_actor.layers[-1].bias == 0.5).all()
+        assert (one.method.learner.published_actor.layers[-1].bias == 9.0).all()
+    assert (again._keeper.score, again._keeper.steps, again._keeper.recent) == (1.0, 201, [])
+
+
+def test_a_row_has_the_last_version_and_the_one_kept(prior, probe, tmp_path):
+    for method in ("lpds", "dsrl-na", "dppo"):
+        row = make(prior, probe, tmp_path, method, budget=2400).run()
+        assert len(row["kept"]["episodes"]["success"]) == len(row["episodes"]["success"]) == 6
+        assert 0 < row["kept"]["steps"] <= row["environment_steps"]
+    assert "kept" not in make(prior, probe, tmp_path, "prior").run()
