@@ -34,7 +34,7 @@ class FakeDecoder:
 
     def decode(self, state, noise):
         self.calls += 1
-        return self.poison(np.tanh(0.4 * noise + 0.01 * state.sum()).astype(np.float32))
+        return self.poison(np.tanh(0.4 * noise + 0.01 * state.sum(1)[:, None, None]).astype(np.float32))
 
 
 def random_actor(

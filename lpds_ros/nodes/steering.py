@@ -67,11 +67,12 @@ class SteeringNode(LpdsNode):
         p = self.params
         bundle = None if p.bundle in NO_BUNDLE else load_bundle(p.bundle)
         self.contract = _contract(p.contract, bundle)
-        decoder = None if bundle is None else DecoderSession(bundle, p.provider, p.threads, variant=p.variant, batch=1)
+        steering = SteeringParams(target_hz=p.target_hz, max_radius=p.max_radius, candidates=p.candidates)
+        noises = steering.noises(self.contract.horizons.delay)
+        decoder = None if bundle is None else DecoderSession(bundle, p.provider, p.threads, variant=p.variant, batch=noises)
         if decoder is not None and p.clock == "realtime" and not p.allow_slow_decoder:
-            check_pace(self.contract, decoder)
+            check_pace(self.contract, decoder, noises)
         self._provider, self._prior_digest = (decoder.provider, bundle.digest) if decoder else ("", "")
-        steering = SteeringParams(target_hz=p.target_hz, max_radius=p.max_radius)
         self.session = uuid.uuid4().hex
         self._lockstep = p.clock == "lockstep"
         if not self._lockstep:

@@ -15,6 +15,9 @@ class Parameters(RealtimeParameters):
     variant: str = parameter("fp32", "precision of the decoder, one that the bundle has")
     threads: int = parameter(1, "threads of the decoder", range=(1, 64))
     allow_slow_decoder: bool = parameter(False, "in real time: start although the decoder takes longer than it has")
+    candidates: int = parameter(
+        8, "noises a chunk decoded ahead is chosen from, by how it goes on with the running one", range=(1, 256)
+    )
     actor: str = parameter("", "file of actor weights to start from; empty: the prior")
     max_radius: float = parameter(
         12.0, "bound on the norm of the perturbation, whatever weights arrive", range=(1e-6, 1e6)

@@ -60,21 +60,25 @@ class Ahead:
         """Whether the chunk under way is of an observation older than a chunk is long."""
         return self.under_way and now_ns - self.stamp_ns > self._longest_ns
 
-    def request(self, state: np.ndarray, noise: np.ndarray, stamp_ns: int):
-        """Ask for the chunk of this state, float32 [T_o*d_o], and noise [T_p, d_a]; pending weights are taken up."""
+    def request(self, state: np.ndarray, noises: np.ndarray, stamp_ns: int, ran: int | None = None):
+        """Ask for a chunk of this state, float32 [T_o*d_o], from one of the noises [M, T_p, d_a]; pending weights are taken up.
+
+        ran: ticks that the running chunk has run, None at rest: the new one goes on from there.
+        """
         self._chunker.swap()
         self.state, self.stamp_ns, self._age, self._moved = state, stamp_ns, 0, 0
-        self._future = Future()
+        self._future, running = Future(), None if ran is None else self._running[ran:]
         if self._worker is not None:
-            self._worker.submit(self._future, self._chunker.decode, state, noise)
+            self._worker.submit(self._future, self._chunker.decode, state, noises, running)
         else:
-            run(self._future, self._chunker.decode, state, noise)
+            run(self._future, self._chunker.decode, state, noises, running)
 
     def take(self) -> tuple[Chunk, int]:
         """The chunk that is due, and its row to start at. Raises ChunkError when decoding failed."""
         future, self._future = self._future, None
         chunk, first = future.result(), self._moved
-        self._rest = chunk.rows[first + self._horizons.executed :]
+        self._running = chunk.rows[first:]
+        self._rest = self._running[self._horizons.executed :]
         return chunk, first
 
     def bridge(self) -> np.ndarray | None:
@@ -101,7 +105,7 @@ class Ahead:
         if self._future is not None:
             self._future.cancel()  # where it has not begun; what has begun is not waited for
         self._future = None
-        self._rest = np.zeros((0, 0), np.float32)
+        self._running = self._rest = np.zeros((0, 0), np.float32)
         self.state, self.stamp_ns, self._age, self._moved = None, 0, 0, 0
 
     def close(self):
@@ -145,13 +149,14 @@ def run(future: Future, call, *arguments):
         future.set_exception(error)
 
 
-def check_pace(contract: Contract, decoder, *, now_s=time.perf_counter, sleep_s=time.sleep) -> float:
-    """Seconds that all but the slowest of some decodes take, called as a control loop calls, with pauses.
+def check_pace(contract: Contract, decoder, noises: int = 1, *, now_s=time.perf_counter, sleep_s=time.sleep) -> float:
+    """Seconds that all but the slowest of some decodes of so many noises take, called as a control loop calls, with pauses.
 
     A delay of d ticks leaves d periods; without one, half of one: the tick has other things to do too. Raises
     SlowDecoderError.
     """
-    state, noise = np.zeros((1, contract.state_size), np.float32), np.zeros((1, *contract.noise_shape), np.float32)
+    shapes = (noises, contract.state_size), (noises, *contract.noise_shape)
+    state, noise = (np.zeros(shape, np.float32) for shape in shapes)
     taken = []
     for _ in range(PACE_CALLS):
         sleep_s(PACE_PAUSE_S)

@@ -39,6 +39,7 @@ class SteeringCore:
 
     def __init__(self, contract: Contract, params: SteeringParams, decoder, *, seed: int, session: str, threaded=False):
         self._contract, self._params, self._seed = contract, params, seed
+        self._noises = params.noises(contract.horizons.delay)
         bundle = getattr(decoder, "bundle", None)
         self._chunker = Chunker(contract, decoder, params.max_radius)
         self._ahead = Ahead(contract, self._chunker, threaded=threaded)
@@ -281,7 +282,7 @@ class SteeringCore:
         if self._by_policy and not self._open.complete:
             return None
         if not ahead.under_way:
-            ahead.request(self._sight.state, self._noise.next(), now_ns)
+            ahead.request(self._sight.state, self._noise.next(self._noises), now_ns)
         if not ahead.due:
             return None
         state, stamp_ns = ahead.state, ahead.stamp_ns
@@ -296,8 +297,9 @@ class SteeringCore:
         ahead = self._ahead
         if not self._by_policy or self._open.complete:
             return ahead.bridge()
-        if ahead.delay and self._open.ticks == self._contract.horizons.executed - ahead.delay:
-            ahead.request(self._sight.state, self._noise.next(), now_ns)
+        ran = self._open.ticks
+        if ahead.delay and ran == self._contract.horizons.executed - ahead.delay:
+            ahead.request(self._sight.state, self._noise.next(self._noises), now_ns, ran)
         return self._open.row()
 
     def _wait(self) -> str:

@@ -10,9 +10,9 @@ class SteeringParams:
 
     target_hz: rate of interpolated pose targets. max_speed_mps, max_turn_radps: of the commanded pose. anchor_m,
     anchor_rad: a target farther than this from the measured pose starts again from it. gripper_threshold,
-    gripper_dwell_s: see GripperLogic. resume_after: clean observations that end a HOLD. max_radius: ‖Δ‖₂ allowed
-    here, whatever weights arrive. operator_max_age_s: an operator's command older (or younger) than this does not
-    drive.
+    gripper_dwell_s: see GripperLogic. candidates: noises that a chunk decoded ahead is chosen from,
+    by how it goes on with the running one. resume_after: clean observations that end a HOLD. max_radius: ‖Δ‖₂ allowed here,
+    whatever weights arrive. operator_max_age_s: an operator's command older (or younger) than this does not drive.
     """
 
     target_hz: float = 100.0
@@ -23,6 +23,7 @@ class SteeringParams:
     gripper_threshold: float = 0.3
     gripper_dwell_s: float = 0.5
     resume_after: int = 3
+    candidates: int = 8
     max_radius: float = 12.0
     operator_max_age_s: float = 0.3
 
@@ -30,6 +31,10 @@ class SteeringParams:
         for name, value in vars(self).items():
             if not (value > 0 and math.isfinite(value)):
                 raise ValueError(f"steering: {name} must be a positive number, got {value}")
+
+    def noises(self, delay: int) -> int:
+        """M: noises that each chunk of a contract with this delay is decoded from."""
+        return self.candidates if delay else 1
 
     def targets_per_period(self, period_s: float) -> int:
         """n: pose targets published per control period (the simulation's `targets_per_period`)."""

@@ -24,9 +24,9 @@ class NoiseStream:
         self._shape = shape
         self._generator = np.random.Generator(np.random.Philox(key=np.array([seed, episode_seed], np.uint64)))
 
-    def next(self) -> np.ndarray:
-        """The next noise, float32 [T_p, d_a]."""
-        return self._generator.standard_normal(self._shape, dtype=np.float32)
+    def next(self, count: int = 1) -> np.ndarray:
+        """The next noises, float32 [count, T_p, d_a]."""
+        return self._generator.standard_normal((count, *self._shape), dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -86,36 +86,45 @@ class Chunker:
         if pending is not None:
             self._actor = pending
 
-    def decode(self, state: np.ndarray, noise: np.ndarray) -> Chunk:
-        """Perturb and decode. A perturbation or steered chunk that is not finite is never used: the prior's takes its
-        place.
+    def decode(self, state: np.ndarray, noises: np.ndarray, running: np.ndarray | None = None) -> Chunk:
+        """Perturb and decode; of several noises [M, T_p, d_a] the one is taken whose chunk goes on most like `running`, the
+        rows [L, d_a] that are still to come of the chunk before. A perturbation or steered chunk that is not finite is never
+        used: the prior's takes its place.
 
         Raises ChunkError when the prior's own chunk is not finite, or the decoder fails.
         """
         start = time.perf_counter()
         reason = PRIOR_ALONE
         if self.version > 0:
-            delta = self._actor(state, noise)
-            if np.isfinite(delta).all():
-                rows = self._run(state, noise + delta)
+            deltas = np.stack([self._actor(state, noise) for noise in noises])
+            if np.isfinite(deltas).all():
+                rows = self._run(state, noises + deltas)
                 if np.isfinite(rows).all():
-                    seconds = time.perf_counter() - start
-                    return Chunk(Source.STEERED, self.version, noise, delta, rows, "", seconds)
+                    best = _likest(rows, running)
+                    taken = noises[best], deltas[best], rows[best]
+                    return Chunk(Source.STEERED, self.version, *taken, "", time.perf_counter() - start)
                 reason = f"prior: the chunk steered by version {self.version} is not finite"
             else:
                 reason = f"prior: the perturbation of version {self.version} is not finite"
-        rows = self._run(state, noise)
+        rows = self._run(state, noises)
         if not np.isfinite(rows).all():
             raise ChunkError("the decoder's chunk is not finite: check the observation's range and the bundle")
-        return Chunk(Source.PRIOR, self.version, noise, self._zero, rows, reason, time.perf_counter() - start)
+        best = _likest(rows, running)
+        seconds = time.perf_counter() - start
+        return Chunk(Source.PRIOR, self.version, noises[best], self._zero, rows[best], reason, seconds)
 
-    def _run(self, state: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    def _run(self, state: np.ndarray, noises: np.ndarray) -> np.ndarray:
         try:
-            rows = self._decoder.decode(state[None], noise[None])
+            rows = self._decoder.decode(np.repeat(state[None], len(noises), 0), noises)
         except Exception as error:  # whatever the runtime raises (out of memory, device lost), the arm must only hold
             raise ChunkError(f"the decoder failed: {type(error).__name__}: {error}") from error
-        if rows.shape != (1, *self._contract.noise_shape):
-            raise ChunkError(
-                f"the decoder gave shape {rows.shape}, the contract asks for {(1, *self._contract.noise_shape)}"
-            )
-        return rows[0]
+        if rows.shape != noises.shape:
+            raise ChunkError(f"the decoder gave shape {rows.shape}, the contract asks for {noises.shape}")
+        return rows
+
+
+def _likest(chunks: np.ndarray, running: np.ndarray | None) -> int:
+    """Which of the chunks [M, T_p, d_a] is nearest to `running` [L, d_a] in its first L rows; 0 without any."""
+    if running is None or not len(running):
+        return 0
+    return int(np.square(chunks[:, : len(running)] - running).sum((1, 2)).argmin())
