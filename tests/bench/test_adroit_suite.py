@@ -1,4 +1,4 @@
-"""The Adroit suite: the environments are what the tasks say, the planners' costs point at success, the door's script opens it."""
+"""The Adroit suite: the environments are what the tasks say, the planners' costs point at success, the scripts reach it."""
 
 import numpy as np
 import pytest
@@ -8,11 +8,13 @@ pytest.importorskip("gymnasium_robotics", reason="gymnasium-robotics is not inst
 import mujoco  # noqa: E402
 
 from lpds_ros.bench.mppi import MppiConfig  # noqa: E402
-from lpds_ros.bench.suites import adroit, adroit_door, adroit_expert  # noqa: E402
+from lpds_ros.bench.suites import adroit, adroit_expert  # noqa: E402
+from lpds_ros.bench.suites.adroit_operator import Traits  # noqa: E402
 from lpds_ros.bench.task import BenchError  # noqa: E402
 from lpds_ros.bench.worlds import run_chunk  # noqa: E402
 
 TASKS = {task.name: task for task in adroit.tasks()}
+SCRIPTED = [name for name, expert in adroit_expert.EXPERTS.items() if expert.source == "scripted"]
 
 
 def opened(name):
@@ -68,12 +70,12 @@ def test_the_pens_cost_falls_as_it_is_turned_and_rises_as_it_is_dropped():
     assert cost(data) > start + 5.0 and lost(data)
 
 
-def opening(pace, tremble=0.0, seed=100):
-    """(steps until the door is open, or None; the first action intended and the one executed)."""
-    env = adroit.make_env("AdroitHandDoor-v1")
+def driven(name, pace=None, tremble=0.0, seed=100):
+    """(steps until success, or None; the first action intended and the one executed). pace: None for one drawn."""
+    env = adroit.make_env(adroit.SETTINGS[name].environment)
     env.reset(seed=seed)
-    traits = adroit_door.Traits(pace=(pace, pace), tremble=(tremble, tremble))
-    operator = adroit_door.Operator(env.unwrapped, traits, np.random.default_rng(0))
+    traits = Traits(tremble=(tremble, tremble)) if pace is None else Traits((pace, pace), (tremble, tremble))
+    operator = adroit_expert.EXPERTS[name].operator(env.unwrapped, traits, np.random.default_rng(seed))
     first = operator.act(env.unwrapped.data)
     info, steps = env.step(first[1])[4], 1
     while not info["success"] and steps < adroit.EXPERT_LIMIT:
@@ -81,31 +83,41 @@ def opening(pace, tremble=0.0, seed=100):
     return steps if info["success"] else None, *first
 
 
-def test_the_doors_operator_opens_it_and_the_brisk_one_sooner():
-    brisk, slow = opening(1.0)[0], opening(0.4)[0]
-    assert brisk < slow - 20
+@pytest.mark.parametrize("name", SCRIPTED)
+def test_a_scripts_operator_succeeds_and_the_brisk_one_sooner(name):
+    brisk, slow = driven(name, 1.0)[0], driven(name, 0.4)[0]
+    assert brisk < slow - 10
 
 
-def test_what_the_doors_operator_trembles_is_executed_and_not_recorded():
-    _, intended, executed = opening(1.0, tremble=0.05)
-    assert np.array_equal(intended, opening(1.0)[1])
+def test_the_hammers_operator_drives_nails_at_every_height_though_trembling():
+    steps = [driven("hammer", tremble=0.02, seed=seed)[0] for seed in range(100, 110)]
+    assert steps.count(None) <= 2
+
+
+def test_the_hammers_operator_reaches_again_for_a_dropped_hammer():
+    env = adroit.make_env("AdroitHandHammer-v1")
+    env.reset(seed=100)
+    inner, expert = env.unwrapped, adroit_expert.EXPERTS["hammer"]
+    operator = expert.operator(inner, Traits((1.0, 1.0), (0.0, 0.0)), np.random.default_rng(0))
+    while operator.phase != "strike":
+        env.step(operator.act(inner.data)[1])
+    inner.data.joint("OBJTy").qpos[0] = 0.0  # its own axis, which points up: the hammer is back on the table
+    mujoco.mj_forward(inner.model, inner.data)
+    operator.act(inner.data)
+    assert operator.phase == "reach"
+
+
+@pytest.mark.parametrize("name", SCRIPTED)
+def test_what_an_operator_trembles_is_executed_and_not_recorded(name):
+    _, intended, executed = driven(name, 1.0, tremble=0.05)
+    assert np.array_equal(intended, driven(name, 1.0)[1])
     assert 0.005 < (executed - intended).std() < 0.05
 
 
-def test_the_doors_episodes_repeat_themselves():
-    demo, again = (adroit_expert.record("AdroitHandDoor-v1", "door", 20_000) for _ in range(2))
+@pytest.mark.parametrize("name", SCRIPTED)
+def test_a_scripts_episodes_repeat_themselves(name):
+    demo, again = (adroit_expert.record(adroit.SETTINGS[name].environment, name, 20_000) for _ in range(2))
     assert demo.success and demo.digest == again.digest and len(demo) <= 200
-
-
-def test_the_hammers_cost_wants_it_lifted_and_the_nail_in():
-    env, model, data, cost = opened("hammer")
-    lying = cost(data)
-    data.joint("OBJTy").qpos[0] += 0.02  # the hammer's own axis, which points up
-    mujoco.mj_forward(model, data)
-    lifted = cost(data)
-    data.joint("nail_dir").qpos[0] = 0.08
-    mujoco.mj_forward(model, data)
-    assert data.body("Object").xpos[2] > 0.05 and lifted < lying - 0.9 and cost(data) < lifted - 1.0
 
 
 def test_the_relocating_cost_wants_the_ball_at_its_target():

@@ -1,8 +1,9 @@
 """Door, hammer, pen and relocate of the Adroit hand (gymnasium-robotics, v1), judged by success within a time limit.
 
-Demonstrations: of the door a script's, brisk and slow; of the others MPPI's on the environment's own model. MPPI cannot be
-imitated on the door: a prior of 38 of its episodes opened none of 60. The door's limit is about the time in which its prior
-opens half of the doors, so that pace, which the noise decides, is what a learner has to choose; the published one is 200.
+Demonstrations: of door and hammer a script's, brisk and slow; of the others MPPI's on the environment's own model. MPPI cannot
+be imitated on the door: a prior of 38 of its episodes opened none of 60. The limits of door and hammer are about the time in
+which their priors solve half of the episodes; the published one is 200. The hammer's prior fails by chance: with each of 12
+boards it succeeded in one to five of six attempts.
 Learners see the sparse reward (10 on success, −0.1 before): the dense ones pay more for lingering beside the goal than for
 reaching it, once success ends an episode, and their meaning changed within v1.
 """
@@ -55,7 +56,18 @@ SETTINGS = {
         learner={"updates_per_decision": 0.4},
     ),
     "relocate": Setting("AdroitHandRelocate-v1", 39, 30, chunk=4, episodes=40, budget=80_000),
-    "hammer": Setting("AdroitHandHammer-v1", 46, 26, chunk=4, episodes=40, budget=80_000),
+    "hammer": Setting(
+        "AdroitHandHammer-v1",
+        46,
+        26,
+        chunk=4,
+        episodes=200,
+        budget=40_000,
+        limit=100,
+        # a diffusion prior of such episodes does the same whatever the noise
+        prior=replace(PRIOR, steps=8, updates=10_000, checkpoint_every=20_000),
+        learner={"updates_per_decision": 0.4},
+    ),
 }
 
 

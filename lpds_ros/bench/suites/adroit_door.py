@@ -1,16 +1,15 @@
 """The door's expert, scripted: palm over the handle, handle down, door open, by the Jacobian of the palm.
 
-Every episode has an operator of its own pace, who reaches and presses briskly or slowly, and whose arm trembles: the trembling
-action is executed, the intended one recorded, so that the demonstrations show how to come back (DART, arXiv 1703.09327).
-Postures were found by hand and refined by the cross-entropy method on seeds below 10 000.
+Every episode has an operator of its own pace, who reaches and presses briskly or slowly. Postures were found by hand and
+refined by the cross-entropy method on seeds below 10 000.
 """
-
-from dataclasses import dataclass
 
 import mujoco
 import numpy as np
 
-SPRING = 2.5  # joint angle, rad or m, that the arm's motors settle at for a control of 1: gain 500 over bias 200
+from lpds_ros.bench.suites import adroit_operator
+from lpds_ros.bench.suites.adroit_operator import SPRING, Traits
+
 DAMPING = 1e-3  # of the least squares behind a motion of the palm, m²
 LOST_M = 0.2  # palm that far from the handle: begin anew
 ABOVE_M, ABOVE_TOLERANCE_M = np.array([-0.061, 0.001, 0.106]), 0.052  # from the handle, before the press
@@ -22,43 +21,20 @@ REACH_M, PULL_REACH_M = 0.6, 1.5  # longest aim, from the palm; the former, and 
 TURN_RAD, BEND_RAD = 0.6, 0.5  # largest step asked of the forearm's roll, of the wrist
 STRETCHED_RAD = -0.7  # the arm's yaw near its stop
 
-
-@dataclass(frozen=True)
-class Traits:
-    """(lowest, highest) of what is drawn anew for every episode.
-
-    pace: share of the full speed. tremble: standard deviation in actions' units of ±1; memory: its correlation over a step.
-    """
-
-    pace: tuple[float, float] = (0.2, 1.0)
-    tremble: tuple[float, float] = (0.0, 0.05)
-    memory: float = 0.8
-
-
 # forearm's roll, wrist's flexion and deviation (rad), curl of the fingers (share of 1.6 rad)
 OVER = np.array([0.377, -0.166, 0.176, 0.258])
 GRIPPED = np.array([2.073, -0.429, 0.176, 0.921])
 OPENED = np.array([2.148, -0.79, -0.46, 0.866])
 
 
-class Operator:
-    """One episode's operator. inner: the unwrapped environment."""
+class Operator(adroit_operator.Operator):
+    """One episode's operator."""
 
     def __init__(self, inner, traits: Traits, rng: np.random.Generator):
-        self._model, self._middle, self._half, self._rng = inner.model, inner.act_mean, inner.act_rng, rng
-        self.pace, self._tremble, self._memory = rng.uniform(*traits.pace), rng.uniform(*traits.tremble), traits.memory
-        self._shake, self.phase = np.zeros(self._model.nu), "reach"
+        super().__init__(inner, traits, rng)
         self._palm, self._handle = (self._model.site(name).id for name in ("S_grasp", "S_handle"))
         self._latch, self._hinge = (self._model.joint(name) for name in ("latch", "door_hinge"))
         self._jacobian = np.zeros((3, self._model.nv))
-
-    def act(self, data: mujoco.MjData) -> tuple[np.ndarray, np.ndarray]:
-        """(the action intended, the trembling one to execute), float32 [28] in [-1, 1]."""
-        intended = (self._control(data, *self._decide(data)) - self._middle) / self._half
-        memory, draw = self._memory, self._rng.standard_normal(len(intended))
-        self._shake = memory * self._shake + np.sqrt(1.0 - memory**2) * self._tremble * draw
-        intended = np.clip(intended, -1.0, 1.0)
-        return intended.astype(np.float32), np.clip(intended + self._shake, -1.0, 1.0).astype(np.float32)
 
     def _decide(self, data) -> tuple[np.ndarray, np.ndarray]:
         """(motion of the palm in m, posture of forearm, wrist and fingers) of the present phase."""
@@ -84,8 +60,8 @@ class Operator:
         motion = aim - palm
         return motion * min(1.0, reach / max(float(np.linalg.norm(motion)), 1e-9)), posture
 
-    def _control(self, data, motion: np.ndarray, posture: np.ndarray) -> np.ndarray:
-        """Motor controls [28] that move the palm by `motion` and take the posture."""
+    def _control(self, data: mujoco.MjData) -> np.ndarray:
+        motion, posture = self._decide(data)
         mujoco.mj_jacSite(self._model, data, self._jacobian, None, self._palm)
         jacobian, joints = self._jacobian[:, :3].copy(), data.qpos[:6]
         if joints[2] < STRETCHED_RAD and motion[0] > 0.0:

@@ -1,4 +1,4 @@
-"""Experts for the four Adroit tasks: what MPPI minimises in three of them, the door's script, and how an episode is recorded.
+"""Experts for the four Adroit tasks: what MPPI minimises in pen and relocate, the others' scripts, how an episode is recorded.
 
 Costs are sums of distances in metres and of shares still to do, weighted by hand so that each stage outweighs the one before.
 The environments' own dense rewards serve no planner: their first term pays for distance from handle, hammer and ball.
@@ -12,8 +12,9 @@ import mujoco
 import numpy as np
 
 from lpds_ros.bench.mppi import Mppi, MppiConfig
+from lpds_ros.bench.suites import adroit_door, adroit_hammer
 from lpds_ros.bench.suites.adroit import make_env
-from lpds_ros.bench.suites.adroit_door import Operator, Traits
+from lpds_ros.bench.suites.adroit_operator import Operator, Traits
 from lpds_ros.data.demonstration import Demonstration
 
 Read = Callable[[mujoco.MjData], float]
@@ -60,8 +61,9 @@ class Planned:
 
 @dataclass(frozen=True)
 class Scripted:
-    """The door's operator. version: to be raised with every change of its script, as `Planned`'s."""
+    """operator: the task's script. version: to be raised with every change of it, as `Planned`'s."""
 
+    operator: type[Operator]
     traits: Traits = field(default_factory=Traits)
     version: int = 1
     source = "scripted"
@@ -73,7 +75,7 @@ class Scripted:
 
     def start(self, inner, seed: int) -> Act:
         """As `Planned`'s."""
-        return Operator(inner, self.traits, np.random.default_rng([seed, 1])).act
+        return self.operator(inner, self.traits, np.random.default_rng([seed, 1])).act
 
     def lost(self, model: mujoco.MjModel) -> Callable[[mujoco.MjData], bool]:
         """No state is beyond repair."""
@@ -101,20 +103,6 @@ def pen_lost(model: mujoco.MjModel) -> Callable[[mujoco.MjData], bool]:
     return lambda data: bool(data.xpos[body, 2] < 0.1)
 
 
-def hammer(model: mujoco.MjModel) -> Read:
-    """Palm to the hammer, hammer off the table, its head to the nail, the nail in."""
-    body = model.body("Object").id
-    palm, head, nail, goal = _sites(model, "S_grasp", "tool", "S_target", "nail_goal")
-
-    def cost(data):
-        sites, held = data.site_xpos, data.xpos[body]
-        lying = min(held[2], sites[head][2]) < 0.04
-        strike = 3.0 * math.dist(sites[head], sites[nail]) + 20.0 * math.dist(sites[nail], sites[goal])
-        return 2.0 * math.dist(sites[palm], held) + lying + strike
-
-    return cost
-
-
 def relocate(model: mujoco.MjModel) -> Read:
     """Palm to the ball, ball off the table, ball to the target."""
     body = model.body("Object").id
@@ -132,9 +120,9 @@ SETTINGS = MppiConfig(samples=40, horizon=20, noise=0.3, smoothness=0.8, tempera
 EXPERTS = {
     # the first steps decide whether the pen is caught
     "pen": Planned(pen, replace(SETTINGS, samples=48, horizon=24, noise=0.4, warm_plans=4), pen_lost),
-    "door": Scripted(),
+    "door": Scripted(adroit_door.Operator),
     "relocate": Planned(relocate, SETTINGS),
-    "hammer": Planned(hammer, SETTINGS),
+    "hammer": Scripted(adroit_hammer.Operator, Traits(pace=(0.1, 1.0))),
 }
 
 
