@@ -203,3 +203,25 @@ def test_ensemble_equals_its_members_evaluated_one_by_one():
             h = torch.relu(torch.nn.functional.layer_norm(h, (16,), net.gains[i][e, 0], net.shifts[i][e, 0]))
         value = (h @ net.weights[2][e] + net.biases[2][e])[:, 0]
         torch.testing.assert_close(net(x)[e], value, rtol=1e-5, atol=1e-6)
+
+
+def test_the_gain_is_what_every_critic_agrees_on_whatever_their_offsets():
+    learner = make(dataclasses.replace(FAST, critics=2, actor_target="gain", lagrangian=False, actor_noises=1))
+    slopes = {}
+
+    def critic(inputs):  # offsets 0 and -100; the first critic values the first latent, the second its opposite, both the next
+        latent = inputs[:, STATE:]
+        values = torch.stack([latent[:, 0] + latent[:, 1], -100.0 - latent[:, 0] + latent[:, 1]])
+        slopes[len(slopes)] = latent
+        return values
+
+    learner.noise_critic = critic
+    before = learner.actor.layers[-1].bias.detach().clone()
+    for _ in range(20):
+        learner._update_actor(torch.zeros(64, STATE), learn=True)
+    moved = learner.actor.layers[-1].bias.detach() - before
+    assert moved[1] > 3 * moved[0].abs()  # by the least value alone, the second critic would pull the first latent down
+    learner.config = dataclasses.replace(learner.config, actor_target="min")
+    for _ in range(20):
+        learner._update_actor(torch.zeros(64, STATE), learn=True)
+    assert learner.actor.layers[-1].bias.detach()[0] - before[0] < moved[0] - 0.5 * moved[1]

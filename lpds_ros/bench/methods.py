@@ -28,6 +28,7 @@ METHODS: dict[str, tuple[str, str, dict]] = {
     "lpds-free": ("lpds", "neither Lagrangian nor bound", {"lagrangian": False, "bound_factor": 0.0}),
     "lpds-shift": ("lpds", "a mean shift Δ(s) that does not see the noise", {"context": "state"}),
     "lpds-base": ("lpds", "Q^W distilled on base noise alone, as in the paper", {"distill_base_fraction": 1.0}),
+    "lpds-gain": ("lpds", "LP-DS climbing the gain that five critics agree on", {"actor_target": "gain", "critics": 5}),
     "lpds-demos": ("lpds", "a quarter of each batch from the demonstrations", {"demo_share": 0.25}),
     "residual": ("residual", "the residual in action space", {}),
     "dsrl-na": ("dsrl", "DSRL, noise-aliased, as published", {}),

@@ -126,7 +126,7 @@ def transitions_of(demonstrations, task: Task) -> Transitions:
             last = stop == len(demo)
             # where returns are measured an episode ends before its limit only by a fall
             ends = demo.success if task.measure == "success" else len(demo) < task.limit
-            reward = task.learned(float(demo.rewards[start:stop].sum()), stop - start)
+            reward = task.reward_scale * float(demo.rewards[start:stop].sum())
             parts.append((states[start], rows.ravel(), reward, last and ends, last and not ends, states[stop]))
     state, action, reward, terminated, truncated, next_state = map(np.array, zip(*parts))
     return Transitions(state, action, reward, terminated, truncated, next_state)

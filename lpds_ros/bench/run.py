@@ -60,7 +60,6 @@ class Plan:
                 "envs": self.task.envs,
                 "limit": self.task.limit,
                 "reward_scale": self.task.reward_scale,
-                "step_reward": self.task.step_reward,
                 "final_episodes": self.task.final_episodes,
                 "prior": prior.digest,
                 "problem": self.task.problem.digest,
@@ -138,7 +137,7 @@ class Run:
         noise = rng.standard_normal((worlds.count, *task.problem.noise_shape), np.float32)
         choice = self.method.explore(observed, noise)
         outcome = run_chunk(worlds, choice.chunk[:, : task.problem.horizons.executed])
-        reward = task.learned(outcome.reward, outcome.steps).astype(np.float32)
+        reward = (task.reward_scale * outcome.reward).astype(np.float32)
         self.method.keep(observed, choice, reward, outcome.terminated, outcome.truncated, worlds.observe())
         state.steps += int(outcome.steps.sum())
         state.decisions += worlds.count

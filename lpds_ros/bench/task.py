@@ -37,8 +37,7 @@ class Task:
     modes: tuple[str, ...] = ()  # the ways an episode can go, by the worlds' mode number; empty: not counted
     methods: tuple[str, ...] = ()  # what `lpds bench run` compares by default; empty: the usual ones
     learner: dict = field(default_factory=dict)  # hyperparameters shared by every learning method, by name
-    step_reward: float = 0.0  # added to each step's in what learners see: −1 makes success a matter of time
-    reward_scale: float = 1.0  # of what learners see, step_reward included; reported returns are as the worlds gave them
+    reward_scale: float = 1.0  # of what learners see; reported returns are not scaled
     envs: int = 4  # side by side while learning
     curve_points: int = 10
     curve_episodes: int = 25
@@ -52,10 +51,6 @@ class Task:
     def __post_init__(self):
         if self.problem.horizons.observed != 1 or self.problem.horizons.delay:
             raise BenchError(f"{self.suite}/{self.name}: worlds give one observation, at once: observed must be 1, delay 0")
-
-    def learned(self, reward, steps):
-        """The reward of chunks as learners see it, from the worlds' sum and the number of steps that ran."""
-        return self.reward_scale * (reward + self.step_reward * steps)
 
 
 def named_by_prior(name: str, kind: str) -> str:

@@ -36,7 +36,7 @@ class LearnerConfig:
     distill_pool: int = 2048  # (choice) states kept decoded, the oldest replaced first
     distill_contrast: float = 10.0  # (choice) weight of the differences between the noises of one state; 0: plain regression
     distill_learning_rate: float = 1e-3  # (choice) of Q^W: its data are many, and decoded anew all the time
-    actor_target: Literal["min", "mean"] = "min"  # (choice) how the actor reads the Q^W ensemble
+    actor_target: Literal["min", "mean", "gain"] = "min"  # (choice) how the actor reads the Q^W ensemble; gain: see Learner
     target_refresh: float = 0.25  # (choice) share of TD targets decoded anew; the others keep the action decoded last
     timeout_terminates: bool = False  # true: treat a time-out as terminal, as the public DSRL code does
     reward_offset: float = 0.0  # (choice) added to each decision's reward, for example −1 until success

@@ -150,12 +150,21 @@ class Learner(ReplayLearner):
         return {"distill/loss": plain.item(), "distill/contrast": contrast.item()}
 
     def _update_actor(self, state: Tensor, learn: bool) -> dict[str, float]:
-        """−Q^W(s, ε + Δ) + α (‖Δ‖² − δ), then the projected dual ascent. The gradient never enters Φ."""
+        """−Q^W(s, ε + Δ) + α (‖Δ‖² − δ), then the projected dual ascent. The gradient never enters Φ.
+
+        With actor_target "gain" each critic is asked for Q^W(s, ε + Δ) − Q^W(s, ε), and the least counts: their offsets,
+        which differ more from state to state than noises differ within one, choose no longer who is listened to.
+        """
         state = state.repeat_interleave(self.config.actor_noises, 0)
         noise = self._normal(len(state))
         raw = self.actor.raw(state, noise)
         delta = self.actor.project(raw)
-        return self._climb(self.noise_critic(torch.cat([state, noise + delta], -1)), raw, delta, learn)
+        values = self.noise_critic(torch.cat([state, noise + delta], -1))
+        if self.config.actor_target == "gain":
+            with torch.no_grad():
+                unmoved = self.noise_critic(torch.cat([state, noise], -1))
+            values = values - unmoved
+        return self._climb(values, raw, delta, learn)
 
     def _climb(self, values: Tensor, raw: Tensor, delta: Tensor, learn: bool) -> dict[str, float]:
         """One step of the actor towards higher `values` [E, B] of its residuals `raw` (bounded: `delta`) [B, T_p·d_a].
@@ -163,7 +172,7 @@ class Learner(ReplayLearner):
         Before `learn` only the metrics are computed: an actor that follows critics made of noise leaves the region at once.
         """
         c = self.config
-        value = values.min(0).values if c.actor_target == "min" else values.mean(0)
+        value = values.mean(0) if c.actor_target == "mean" else values.min(0).values
         gap = c.reduce(raw.square().sum(-1).mean(), self.noise_size) - c.delta
         if c.alpha_relative:
             gap = gap / c.delta

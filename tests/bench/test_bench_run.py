@@ -14,7 +14,6 @@ from lpds_ros.bench.methods import METHODS, Frozen, configure, make_method
 from lpds_ros.bench.priors import load_prior, transitions_of
 from lpds_ros.bench.results import differences
 from lpds_ros.bench.run import Plan, Run
-from lpds_ros.bench.suites.toy import STEP_COST
 from lpds_ros.bench.task import BenchError, find_tasks
 from lpds_ros.learning.lpds import Learner
 
@@ -187,18 +186,6 @@ def test_rows_survive_a_killed_writer(tmp_path):
     path.write_text('{"schema": 99}\n')
     with pytest.raises(BenchError, match="schema 1"):
         results.read(path)
-
-
-def test_learners_see_a_price_on_every_step_and_rows_do_not(tmp_path):
-    task = small_task(step_reward=-1.0, reward_scale=0.1, curve_points=0)
-    prior = load_prior(task, tmp_path / "bench")
-    run = make(prior, Probe(prior, episodes=2), tmp_path, budget=400)
-    row = run.run()
-    replay = run.method.learner.replay
-    rewards = replay.arrays()["reward"][: replay.size]
-    assert rewards.min() == pytest.approx(-0.1 * 4 * (1.0 + STEP_COST)) and rewards.max() <= 0.0
-    assert min(row["episodes"]["return"]) >= -STEP_COST * task.limit - 1e-6
-    assert row["setting"]["step_reward"] == -1.0
 
 
 def test_the_best_version_is_kept_by_training_alone_and_survives_an_interruption(prior, probe, tmp_path):
