@@ -339,3 +339,29 @@ def test_the_end_waits_for_a_decode_under_way_but_not_for_one_that_hangs():
     hung.end(timeout_s=0.1)
     assert time.monotonic() - began < 5.0
     gate.set()
+
+
+def test_of_several_noises_the_one_that_goes_on_with_the_running_chunk_is_taken():
+    contract = delayed(3)
+    one, several = (Cell(contract, params=SteeringParams(candidates=count)) for count in (1, 32))
+    gaps = []
+    for cell in (one, several):
+        cell.steps(8 * 8 + 3)
+        seams = []
+        for before, after in zip(cell.decisions, cell.decisions[1:]):
+            planned = before.chunk[8:]  # what the running chunk would have done next, and what was done in its place
+            seams.append(np.square(planned - after.chunk[: len(planned)]).mean())
+        assert len(seams) >= 5
+        gaps.append(np.mean(seams))
+    assert gaps[1] < 0.6 * gaps[0]
+    again = Cell(contract, params=SteeringParams(candidates=32))
+    again.steps(8 * 8 + 3)
+    for ours, theirs in zip(again.decisions, several.decisions, strict=True):
+        assert np.array_equal(ours.noise, theirs.noise) and np.array_equal(ours.executed, theirs.executed)
+
+
+def test_without_a_delay_one_noise_is_drawn_for_a_chunk():
+    plain, asked = (Cell(lift(), params=SteeringParams(candidates=count)) for count in (1, 8))
+    for cell in (plain, asked):
+        cell.steps(20)
+    assert all(np.array_equal(a.noise, b.noise) for a, b in zip(plain.decisions, asked.decisions, strict=True))
