@@ -49,6 +49,9 @@ class Arguments:
     name: str = parameter("", "last part of the run folder's name; empty: the task")
     provider: str = parameter("auto", "where the decoder runs: auto, cpu or a provider of ONNX Runtime")
     variant: str = parameter("fp32", "precision of the decoder: fp32, or one that the prior's bundle has, such as int8")
+    candidates: int = parameter(
+        1, "noises a chunk decoded ahead is chosen from, by how it goes on with the running one", range=(1, 256)
+    )
     fifo_priority: int = parameter(
         0, "priority of perception and steering under SCHED_FIFO, in real time; 0: none", range=(0, 98)
     )

@@ -203,6 +203,7 @@ def _table(a: Arguments, contract: Contract, bundle: Bundle | None, run_dir: Pat
             "clock": a.clock,
             "provider": a.provider,
             "variant": a.variant,
+            "candidates": a.candidates,
             "allow_slow_decoder": a.allow_slow_decoder,
             **in_time,
             "actor": str(Path(a.actor).absolute()) if a.actor else "",

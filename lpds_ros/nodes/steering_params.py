@@ -16,7 +16,7 @@ class Parameters(RealtimeParameters):
     threads: int = parameter(1, "threads of the decoder", range=(1, 64))
     allow_slow_decoder: bool = parameter(False, "in real time: start although the decoder takes longer than it has")
     candidates: int = parameter(
-        8, "noises a chunk decoded ahead is chosen from, by how it goes on with the running one", range=(1, 256)
+        1, "noises a chunk decoded ahead is chosen from, by how it goes on with the running one", range=(1, 256)
     )
     actor: str = parameter("", "file of actor weights to start from; empty: the prior")
     max_radius: float = parameter(

@@ -23,7 +23,7 @@ class SteeringParams:
     gripper_threshold: float = 0.3
     gripper_dwell_s: float = 0.5
     resume_after: int = 3
-    candidates: int = 8
+    candidates: int = 1
     max_radius: float = 12.0
     operator_max_age_s: float = 0.3
 
