@@ -253,3 +253,20 @@ def test_the_summary_says_what_was_missed():
         clock.pace()
         clock.done()
     assert clock.summary().startswith("4 ticks, 4 missed deadlines (100.000 %, 0 of them skipped)")
+
+
+def test_the_sections_of_a_tick_add_up_and_are_in_the_summary():
+    fake, clock = make_clock()
+    for _ in range(3):
+        clock.pace()
+        for name, ms in (("wait", 4), ("decide", 2)):
+            fake.now_ns += ms * MS
+            clock.mark(name)
+        clock.spent("decode", 0.001)
+        clock.done()
+    assert {name: ring.percentile(50) for name, ring in clock.sections.items()} == pytest.approx(
+        {"wait": 0.004, "decide": 0.002, "decode": 0.001}
+    )
+    assert clock.compute_s.percentile(50) == pytest.approx(0.006)
+    shown = "; ".join(f"{name} p50 {ms}.00 ms p99 {ms}.00 ms" for name, ms in (("wait", 4), ("decide", 2), ("decode", 1)))
+    assert clock.summary().endswith(shown)

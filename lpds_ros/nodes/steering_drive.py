@@ -159,8 +159,12 @@ class RealtimeDriver:
                 continue
             else:
                 observation = self._silence(now_s - self._last_new_s)
+            self._clock.mark("wait for the observation")
             self._clock.resume()
             tick = self._host.control(observation)
+            self._clock.mark("decide")
+            if tick.decode_s:
+                self._clock.spent("decode", tick.decode_s)
             moves = self._host.running or tick.mode in (Mode.STOP, Mode.FAULT)
             # Between episodes nothing is published: a reset arm must not be pulled to where the last episode ended.
             self._plan = (deadline_ns, tick.targets) if moves and tick.targets else None
@@ -168,6 +172,7 @@ class RealtimeDriver:
             if observation.valid:
                 self.age_s.add((time.time_ns() - observation.stamp_ns) / 1e9)
             self._host.aftermath(tick)
+            self._clock.mark("hand out")
 
     def _await_new(self, until_ns: int) -> Observation | None:
         """The newest observation if it has not been used, else the next one that comes in time."""

@@ -32,7 +32,8 @@ class TickClock:
     """Wakes at absolute deadlines k * period + phase, and keeps the accounts of how well that went.
 
     A deadline that has passed by more than a period is skipped, never made up for by a burst. `missed` counts ticks
-    that started more than half a period late, and skipped ones. now_ns, sleep_s: the clock and its sleep, for tests.
+    that started more than half a period late, and skipped ones. sections: where the time of a tick went, by name, filled by
+    `mark`. now_ns, sleep_s: the clock and its sleep, for tests.
     """
 
     def __init__(
@@ -41,8 +42,9 @@ class TickClock:
         self.period_ns, self._phase_ns = period_ns, phase_ns
         self._now_ns, self._sleep_s = now_ns, sleep_s
         self._deadline_ns: int | None = None
-        self._started_ns = 0
+        self._started_ns = self._marked_ns = 0
         self.lateness_s, self.compute_s = Ring(window), Ring(window)
+        self.sections: dict[str, Ring] = {}
         self.ticks = self.missed = self.skipped = 0
 
     def pace(self) -> int:
@@ -56,7 +58,7 @@ class TickClock:
         while now < deadline:
             self._sleep_s((deadline - now) / 1e9)
             now = self._now_ns()
-        self._deadline_ns, self._started_ns = deadline, now
+        self._deadline_ns, self._started_ns, self._marked_ns = deadline, now, now
         lateness_ns = now - deadline
         self.lateness_s.add(lateness_ns / 1e9)
         self.ticks += 1
@@ -72,6 +74,18 @@ class TickClock:
     def resume(self):
         """The computation of a paced tick starts only now (its input came later than the deadline)."""
         self._started_ns = self._now_ns()
+
+    def mark(self, section: str):
+        """A section of the tick ends here: it took the time since the tick began, or since the mark before."""
+        now = self._now_ns()
+        self.spent(section, (now - self._marked_ns) / 1e9)
+        self._marked_ns = now
+
+    def spent(self, section: str, seconds: float):
+        """Account for a section that something else has timed."""
+        if section not in self.sections:
+            self.sections[section] = Ring()
+        self.sections[section].add(seconds)
 
     def miss(self):
         """The paced tick could not be carried out."""
@@ -90,6 +104,7 @@ class TickClock:
         ]
         if self.lateness_s.count:
             values.append(f"late p50 {_ms(self.lateness_s, 50)} p99 {_ms(self.lateness_s, 99)}")
+        values += [f"{name} p50 {_ms(ring, 50)} p99 {_ms(ring, 99)}" for name, ring in self.sections.items()]
         return "; ".join(values)
 
 

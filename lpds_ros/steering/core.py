@@ -263,6 +263,7 @@ class SteeringCore:
             gripper=self._gripper.update(float(row[-1]), now_ns) if grips else None,
             decision=decision,
             delta_sq_mean=self._chunk.delta_sq_mean if self._chunk is not None else 0.0,
+            decode_s=self._chunk.decode_s if self._chunk is not None and self._open.ticks == 1 else 0.0,
         )
 
     def _operated(self, now_ns: int, operator: OperatorInput) -> np.ndarray:

@@ -23,7 +23,8 @@ class Tick:
 
     targets: to be published, one per sub-period; empty only before the first valid observation of an episode. source:
     who drove this tick; None when the target is held. gripper: an event, only on change. decision, episode: those
-    that ended with this observation. delta_sq_mean: of the running chunk, mean over the T_p * d_a dimensions.
+    that ended with this observation. delta_sq_mean: of the running chunk, mean over the T_p * d_a dimensions. decode_s: of the
+    chunk that starts with this tick, 0.0 where none does.
     """
 
     stamp_ns: int
@@ -35,3 +36,4 @@ class Tick:
     decision: Decision | None = None
     episode: Episode | None = None
     delta_sq_mean: float = 0.0
+    decode_s: float = 0.0
