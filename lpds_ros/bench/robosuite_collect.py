@@ -25,7 +25,7 @@ def simulation(name: str) -> Simulation:
 def attempt(
     simulation, name: str, traits: Traits, seed: int, should_stop: Callable[[], bool] = lambda: False
 ) -> Demonstration | None:
-    """One attempt of the expert with `traits`, up to success or the time limit."""
+    """One attempt of the expert with `traits`, up to success or the time limit. Its actions are those it intended."""
     expert = EXPERTS[name](np.random.default_rng([seed, 1]), traits)
     observation, solved, observations, actions = simulation.reset(seed), False, [], []
     while not solved and len(actions) < SCENES[name].limit:
@@ -33,7 +33,7 @@ def attempt(
             return None
         observations.append(observation)
         actions.append(expert.act(observation))
-        observation, solved = simulation.step(actions[-1])
+        observation, solved = simulation.step(expert.executed(actions[-1]))
     rewards = np.zeros(len(actions))
     rewards[-1] = float(solved)
     return Demonstration(

@@ -65,6 +65,38 @@ def nearest_yaw(current: float, wanted: float, period: float) -> float:
     return current + wrap(wanted - current, period)
 
 
+class Clumsiness:
+    """What a hand does beside what it intends: it trembles, and now and then it slips for some ticks.
+
+    In a slip the hand moves and turns anywhere, or the gripper does the opposite. Demonstrations that keep the intention
+    show how to come back from states that an expert would not visit, and a prior does.
+    """
+
+    RATE, TICKS = 0.015, (4, 12)  # slips begun in a tick; how long they last
+    MOVE, TURN, OF_GRIPPER = 0.6, 0.3, 0.3  # largest action; share of slips that are the gripper's
+
+    def __init__(self, tremble: tuple[float, float], rng: np.random.Generator):
+        self._rng, self._tremble = rng, rng.uniform(*tremble)
+        self._shake, self._left, self._slip = np.zeros(6), 0, None
+
+    def executed(self, intended: np.ndarray) -> np.ndarray:
+        """Action float32 [7] in [-1, 1] for the one intended."""
+        if self._left == 0 and self._rng.random() < self.RATE:
+            self._left = int(self._rng.integers(*self.TICKS))
+            way = self._rng.uniform(-1.0, 1.0, 6) * np.repeat([self.MOVE, self.TURN], 3)
+            self._slip = None if self._rng.random() < self.OF_GRIPPER else way
+            self._gripper = -intended[6]
+        self._shake = 0.8 * self._shake + 0.6 * self._tremble * self._rng.standard_normal(6)
+        action = np.append(intended[:6] + self._shake * np.repeat([1.0, 0.5], 3), intended[6])
+        if self._left > 0:
+            self._left -= 1
+            if self._slip is None:
+                action[6] = self._gripper
+            else:
+                action[:6] = self._slip
+        return np.clip(action, -1.0, 1.0).astype(np.float32)
+
+
 class Servo:
     """Turns aims into actions: bounded speed, low-passed, shaking. One for each episode."""
 

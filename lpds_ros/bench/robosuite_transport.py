@@ -32,6 +32,10 @@ class Transport:
         self.offered = self.taken = self.given = False
         self.plans = [self._giver(), self._taker()]
 
+    def executed(self, action: np.ndarray) -> np.ndarray:
+        """What the hands do where `action` [14] is intended."""
+        return action
+
     def act(self, observation: np.ndarray) -> np.ndarray:
         """Action float32 [14] for an observation [59]."""
         o = observation.astype(float)

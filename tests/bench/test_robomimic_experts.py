@@ -5,12 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lpds_ros.bench.robosuite_experts import CAN_BIN, CLOSE_TICKS, HANDLE_M, PEG, PEG_TOP_M, Can, Lift, Square
+from lpds_ros.bench.robosuite_collect import attempt
+from lpds_ros.bench.robosuite_experts import CAN_BIN, EXPERTS, Can, Lift
 from lpds_ros.bench.robosuite_motion import (
     CLOSED,
     OPEN,
     ROTATION_RAD,
     TRANSLATION_M,
+    Clumsiness,
     Hand,
     Servo,
     Traits,
@@ -20,6 +22,8 @@ from lpds_ros.bench.robosuite_motion import (
     wrap,
     yaw_of,
 )
+from lpds_ros.bench.robosuite_phases import CLOSE_TICKS
+from lpds_ros.bench.robosuite_square import HANDLE_M, PEG, PEG_TOP_M, Square
 from lpds_ros.geometry import from_rotation_vector, multiply, to_rotation_vector
 
 ANGLES = st.floats(-20.0, 20.0)
@@ -58,6 +62,18 @@ def test_the_servo_respects_its_speed_and_turns_the_short_way():
     assert action[5] > 0 and abs(action[3]) < 1e-6 and abs(action[4]) < 1e-6 and action[6] == CLOSED
 
 
+def test_a_clumsy_hand_trembles_and_slips_and_goes_on():
+    hand, intended = Clumsiness((0.05, 0.05), np.random.default_rng(3)), np.array([0.9, 0.0, 0.0, 0.0, 0.0, 0.0, CLOSED])
+    done = np.array([hand.executed(intended) for _ in range(6000)])
+    assert np.abs(done).max() <= 1.0
+    slipped = done[:, 0] <= 0.6  # at most that in a slip of the hand; six deviations of the tremble otherwise
+    opened = done[:, 6] == OPEN
+    assert 0.03 < slipped.mean() < 0.12 and 0.01 < opened.mean() < 0.06 and not (slipped & opened).any()
+    assert np.std(done[~slipped & ~opened, 1]) == pytest.approx(0.05, rel=0.2)
+    lengths = np.diff(np.flatnonzero(np.diff(slipped.astype(int))))[::2]
+    assert lengths.min() >= 4 or slipped[0]
+
+
 class Bench:
     """A hand that goes half of the way it is asked for, and one object that it carries once closed around it."""
 
@@ -84,8 +100,9 @@ class Bench:
             about = multiply(turn, np.array([*(self.thing - self.hand + move), 0.0]))
             self.thing = self.hand + multiply(about, turn * [-1, -1, -1, 1])[:3]
             self.thing_orientation = multiply(turn, self.thing_orientation)
-        self.opening = 0.08 if action[6] == OPEN else 0.04 if self.held else 0.0
+        self.opening = 0.08 if action[6] == OPEN else 0.03 if self.held else 0.0
         self.gripper.append(action[6])
+        return action
 
     def grip_point(self):
         if not isinstance(self.expert, Square):
@@ -142,6 +159,79 @@ def test_square_centres_the_nut_with_its_handle_where_the_arm_can_hold_it(yaw):
     assert min(abs(wrap(handle - side)) for side in (np.pi, np.pi / 2, -np.pi / 2)) < 0.2
     total = to_rotation_vector(multiply(bench.orientation, pointing_down(0.3) * [-1, -1, -1, 1]))
     assert np.linalg.norm(total) < 2.5
+
+
+@pytest.mark.parametrize("yaw", [-2.8, 0.1, 1.5, 2.3])
+def test_square_does_what_the_observation_alone_says(yaw):
+    """A prior sees one observation: an expert that remembered more could not be imitated."""
+
+    def fresh():
+        return Square(np.random.default_rng(0), Traits(**STEADY, smoothing=1.0))
+
+    bench, seen = Bench(fresh(), (-0.11, 0.17, 0.83), yaw), []
+    while bench.thing[2] > PEG_TOP_M or not bench.held:
+        seen.append(bench.observation().astype(np.float32))
+        bench.step()
+        assert len(seen) < 300
+    old = fresh()
+    for observation in np.random.default_rng(1).permutation(seen):
+        asked = old.act(observation)
+        np.testing.assert_allclose(asked, fresh().act(observation), atol=1e-6, err_msg=old.phase)
+
+
+@pytest.mark.parametrize("yaw", [-1.3, -0.4, 0.3, 1.2, 2.0])
+def test_square_turns_the_nut_the_shortest_way(yaw):
+    """Were it to choose between two ways by chance, a prior would waver between them."""
+    bench = Bench(steady(Square), (-0.11, 0.17, 0.83), yaw)
+    nearest = min((np.pi, np.pi / 2, -np.pi / 2), key=lambda side: abs(wrap(side - yaw)))
+    bench.run(lambda b: b.expert.phase == "insert")
+    assert abs(wrap(yaw_of(bench.thing_orientation) - nearest)) < 0.2
+
+
+def test_square_opens_and_rises_from_a_handle_it_missed():
+    bench = Bench(steady(Square), (-0.11, 0.17, 0.83), 2.3, arrives=False)
+    bench.run(lambda b: b.opening == 0.0)
+    height = bench.hand[2]
+    bench.step()
+    assert bench.gripper[-1] == OPEN and bench.hand[2] > height
+    bench.arrives = True
+    bench.run(lambda b: b.thing[2] > 0.95)
+
+
+@pytest.mark.parametrize("height_m, goes_on", [(1.0, False), (0.96, True)])
+def test_square_lowers_a_nut_off_centre_only_once_it_has_begun(height_m, goes_on):
+    """7 mm off: no reason to begin, none to begin anew either; 17 mm off beside the peg: up again."""
+    bench = Bench(steady(Square), (PEG[0] + 0.007, PEG[1], height_m), np.pi)
+    bench.hand, bench.orientation, bench.opening, bench.held = bench.grip_point(), pointing_down(0.0), 0.03, True
+    bench.step()
+    assert (bench.expert.phase == "insert") == goes_on
+    bench.thing = np.array([PEG[0] + 0.017, PEG[1], 0.9])
+    bench.hand = bench.grip_point()
+    action = bench.step()
+    assert bench.expert.phase == "centre" and action[2] > 0.3
+
+
+class Recorder:
+    """A simulation that never moves and keeps what it is asked to do."""
+
+    def reset(self, seed):
+        self.asked = []
+        self.seen = Bench(steady(Square), (-0.11, 0.17, 0.83), 0.5).observation().astype(np.float32)
+        return self.seen
+
+    def step(self, action):
+        self.asked.append(action)
+        return self.seen, len(self.asked) == 200
+
+
+@pytest.mark.parametrize("name, as_intended", [("Lift", True), ("Can", True), ("Square", False)])
+def test_demonstrations_keep_the_intention(name, as_intended):
+    """Square's hand is clumsy, and its demonstrations show how it means to come back; the others do as they mean."""
+    simulation = Recorder()
+    demo = attempt(simulation, name, EXPERTS[name].traits, seed=1)
+    assert np.array_equal(demo.actions, simulation.asked) == as_intended
+    if not as_intended:  # seen from one place, one intention
+        assert len(np.unique(demo.actions, axis=0)) == 1
 
 
 def test_equal_seeds_make_equal_episodes():

@@ -1,8 +1,9 @@
 """RoboMimic's Lift, Can, Square and Transport on robosuite 1.5.2: low-dimensional observations, reward 1 on success.
 
 Demonstrations: scripted experts with a person's spread, in the one-arm tasks of a person's pace too, from brisk to slow. A
-prior of mixed pace fails by chance, not by ignorance, so that steering has something to choose from. The time limits of Lift
-and Can are therefore tighter than the published ones: about the time in which their priors solve two of five episodes.
+prior of mixed pace fails by chance, not by ignorance, so that steering has something to choose from. The time limits of the
+one-arm tasks are therefore tighter than the published ones: about the time in which their priors solve two of five episodes.
+Square's prior fails by ignorance too: within its limit, 6 of 24 starts were solved with none of five noises, 14 with some.
 Robosuite is an optional extra; the line that installs it is in the error that its absence raises.
 """
 
@@ -39,7 +40,7 @@ class Setting:
 SETTINGS = {
     "Lift": Setting(60, 24_000, 40, learner={"gamma": 0.95, "warmup_decisions": 1000, "updates_per_decision": 1.0}),
     "Can": Setting(60, 48_000, 170, learner={"delta": 0.1, "critic_warmup_updates": 3000}),
-    "Square": Setting(100, 80_000, 400, updates=6000, noise_levels=100),
+    "Square": Setting(200, 60_000, 170, updates=8000),
     "Transport": Setting(60, 120_000, 800, updates=4000, executed=8, noise_levels=100),
 }
 
