@@ -226,7 +226,9 @@ def test_trajectories_by_topic_replace_each_other_and_bad_ones_are_ignored(ros, 
     bad = sayer(client, JointTrajectory, TOPIC, trajectory(point(1.0, q[:6])))
     logged(ros, capfd, "joint_trajectory refused: point 0: positions holds 6 numbers", bad)
     assert world.control.following
-    publish(client, JointTrajectory, TOPIC, rest_at(q + SHIFT, 1.0), lambda: not world.control.following)
+    number = world.control._number
+    publish(client, JointTrajectory, TOPIC, rest_at(q + SHIFT, 1.0), lambda: world.control._number > number)
+    ros.wait(lambda: not world.control.following, what="the new trajectory's end")  # said again it would begin again
     np.testing.assert_allclose(world.state().q, q + SHIFT, atol=0.02)
 
 
