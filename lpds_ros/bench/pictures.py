@@ -24,13 +24,14 @@ def draw_curves(rows: list[dict], out: Path) -> list[Path]:
     tasks, files = grouped(latest(rows).values()), []
     for suite in dict.fromkeys(suite for suite, _ in tasks):
         columns = {task: methods for (s, task), methods in tasks.items() if s == suite}
+        colours = _colours([method for methods in columns.values() for method in methods])
         figure = _figure(4.6 * len(columns), 9.0)
         grid = figure.subplots(1 + len(PANELS), len(columns), sharex="col", squeeze=False, height_ratios=(2, 1, 1, 1))
         for column, (task, methods) in enumerate(columns.items()):
             measure = next(iter(methods.values()))[0]["measure"]
             panels = ((measure, measure), *PANELS)
             for axes, (name, label) in zip(grid[:, column], panels):
-                _panel(axes, methods, name)
+                _panel(axes, methods, name, colours)
                 axes.set_ylabel(label if column == 0 or name == measure else "")
             grid[0, column].set_title(task, fontsize=10)
             grid[-1, column].set_xlabel("environment steps")
@@ -39,8 +40,7 @@ def draw_curves(rows: list[dict], out: Path) -> list[Path]:
     return files
 
 
-def _panel(axes, methods: dict[str, list[dict]], name: str):
-    colours = _colours(methods)
+def _panel(axes, methods: dict[str, list[dict]], name: str, colours: dict[str, str]):
     for method, rows in methods.items():
         if method == "prior":
             levels = [row["final"][name] for row in rows if row["final"].get(name) is not None]
@@ -90,8 +90,9 @@ def draw_paths(rows: list[dict], results: Path, out: Path, drawing: dict) -> lis
     return files
 
 
-def _colours(methods) -> dict[str, str]:
-    learned = [method for method in methods if method != "prior"]
+def _colours(methods: list[str]) -> dict[str, str]:
+    """One colour for each method, the same in every column of a picture."""
+    learned = [method for method in dict.fromkeys(methods) if method != "prior"]
     return {method: COLOURS[i % len(COLOURS)] for i, method in enumerate(learned)}
 
 
