@@ -90,3 +90,19 @@ def test_a_fixed_batch_on_a_gpu_is_a_cuda_graph_and_engines_are_kept(tmp_path, m
     assert options["trt_engine_cache_path"] == options["trt_timing_cache_path"] == str(tmp_path / "lpds_ros" / "tensorrt")
     assert options["trt_engine_cache_enable"] == options["trt_cuda_graph_enable"] == "1"
     assert "trt_cuda_graph_enable" not in runtime._with_options("tensorrt", 1, None)[0][1]
+
+
+def test_a_kept_one_that_no_longer_works_is_not_used_and_comes_back_when_mended(several, tmp_path):
+    file, dead = tmp_path / "providers.json", set()
+
+    def open_(name):
+        if name in dead:
+            raise ProviderError(f"{name} is dead")
+        return name
+
+    names = ["cpu", "cuda"]
+    assert fastest(names, WHAT, open_, file) == "cuda"
+    dead.add("cuda")
+    assert fastest(names, WHAT, open_, file) == "cpu"
+    dead.clear()
+    assert fastest(names, WHAT, open_, file) == "cuda"

@@ -21,25 +21,24 @@ def fastest(candidates: list[str], what: dict, open_: Callable[[str], Callable[[
     """The candidate that decodes fastest: the one found before on this machine for the same `what`, else measured now.
 
     open_: name -> a call that decodes one chunk; a ProviderError drops the candidate. what: plain values that the choice
-    depends on. file: where choices are kept (the cache folder's); it may be removed at any time.
+    depends on. file: where choices are kept (the cache folder's); it may be removed at any time. The last one left by failures is
+    not kept: they may be mended by the next start.
     """
-    usable = [name for name in candidates if name in listed() and name not in NOT_BY_ITSELF]
+    there = listed()
+    usable = [name for name in candidates if name in there and name not in NOT_BY_ITSELF]
     if len(usable) == 1:
         return usable[0]
     file = file or cache_folder() / FILE
     key = digest_of(what | {"machine": machine(), "runtime": installed().__version__, "candidates": usable})
-    kept = _read(file)
-    if kept.get(key) in usable:
-        return kept[key]
-    calls = {}
-    for name in usable:
-        try:
-            calls[name] = open_(name)
-        except ProviderError as error:
-            logger.info("provider auto: %s is listed but does not work here (%s)", name, error)
+    kept = _read(file).get(key)
+    if kept in usable and _opened([kept], open_):
+        return kept
+    calls = _opened(usable, open_)
     if not calls:
         raise ProviderError(f"none of the providers {', '.join(usable)} runs this decoder: name one to see why")
-    found = paced_ms(calls) if len(calls) > 1 else dict.fromkeys(calls, 0.0)
+    if len(calls) == 1:
+        return next(iter(calls))
+    found = paced_ms(calls)
     best = min(found, key=found.get)
     logger.info("provider auto: %s (ms a chunk: %s)", best, found)
     try:
@@ -47,6 +46,17 @@ def fastest(candidates: list[str], what: dict, open_: Callable[[str], Callable[[
     except OSError as error:
         logger.warning("provider auto: the choice cannot be kept in %s (%s), it is measured at every start", file, error)
     return best
+
+
+def _opened(names: list[str], open_) -> dict[str, Callable[[], object]]:
+    """The calls of those that work here."""
+    calls = {}
+    for name in names:
+        try:
+            calls[name] = open_(name)
+        except ProviderError as error:
+            logger.info("provider auto: %s is listed but does not work here (%s)", name, error)
+    return calls
 
 
 def _read(file: Path) -> dict:

@@ -48,7 +48,7 @@ def open_model(model: bytes, provider: str, threads: int = 1, batch: int | None 
     """
     runtime = installed()
     wanted = PROVIDERS[provider]
-    if wanted not in runtime.get_available_providers():
+    if provider not in listed():
         raise ProviderError(
             f"provider '{provider}' is not part of the installed ONNX Runtime {runtime.__version__}: "
             f"pip install {INSTALL[provider]} in its place, or use provider 'auto'"

@@ -1,6 +1,6 @@
 """The decoder at run time: an ONNX Runtime session on a named provider, proven on golden cases. No torch."""
 
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 
@@ -68,8 +68,12 @@ def _choose(bundle: Bundle, variant: str, provider: str, threads: int, batch: in
     if provider != "auto" and provider not in PROVIDERS:
         raise ProviderError(f"provider '{provider}' is not one of auto, {', '.join(PROVIDERS)}")
 
+    def form_of(name: str) -> str:
+        return "loop" if name == "cpu" else "unrolled"
+
+    @cache  # what was measured is what runs
     def opened(name: str):
-        form = "loop" if name == "cpu" else "unrolled"
+        form = form_of(name)
         if form not in files:
             raise ProviderError(f"variant '{variant}' is for the CPU: use provider 'cpu', or variant 'fp32' on '{name}'")
         session = open_model(bundle.read(files[form]), name, threads, batch)
@@ -80,7 +84,7 @@ def _choose(bundle: Bundle, variant: str, provider: str, threads: int, batch: in
         return form, Bound(session, name, shapes).run
 
     if provider == "auto":
-        able = [name for name in PROVIDERS if ("loop" if name == "cpu" else "unrolled") in files]
+        able = [name for name in PROVIDERS if form_of(name) in files]
         what = {"bundle": bundle.digest, "variant": variant, "threads": threads, "batch": batch}
         provider = fastest(able, what, lambda name: partial(opened(name)[1], _blank(bundle, batch or 1)))
     return provider, *opened(provider)
