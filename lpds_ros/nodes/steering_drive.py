@@ -162,7 +162,6 @@ class RealtimeDriver:
             self._clock.mark("wait for the observation")
             self._clock.resume()
             tick = self._host.control(observation)
-            self._clock.mark("decide")
             if tick.decode_s:
                 self._clock.spent("decode", tick.decode_s)
             moves = self._host.running or tick.mode in (Mode.STOP, Mode.FAULT)

@@ -76,7 +76,7 @@ class TickClock:
         self._started_ns = self._now_ns()
 
     def mark(self, section: str):
-        """A section of the tick ends here: it took the time since the tick began, or since the mark before."""
+        """A section of the tick ends here: it took the time since the tick began, the mark before, or `done`."""
         now = self._now_ns()
         self.spent(section, (now - self._marked_ns) / 1e9)
         self._marked_ns = now
@@ -93,7 +93,9 @@ class TickClock:
 
     def done(self):
         """End of the tick's computation."""
-        self.compute_s.add((self._now_ns() - self._started_ns) / 1e9)
+        now = self._now_ns()
+        self.compute_s.add((now - self._started_ns) / 1e9)
+        self._marked_ns = now
 
     def summary(self) -> str:
         """One line for the log."""
