@@ -20,13 +20,12 @@ import numpy as np
 import onnx
 import torch
 from decoder_peers import DiffusersDdim, EagerDdim
+from drawn import drawn_decoder
 from torch import nn
 from tqdm import tqdm
 
 from lpds_ros.bench.results import provenance
 from lpds_ros.prior.config import PriorConfig
-from lpds_ros.prior.dataset import Normaliser
-from lpds_ros.prior.denoisers import make_denoiser
 from lpds_ros.prior.export import to_onnx
 from lpds_ros.prior.measure import PAUSE_S, machine
 from lpds_ros.prior.parts import OPSET
@@ -44,18 +43,6 @@ EAGER = "torch eager loop"
 CLOCKS = {"wall": time.perf_counter, "cpu": time.thread_time}
 PEAK = 768  # rows and columns of the product that the peak is measured with
 SAME = 1e-3  # largest root mean square difference of an exact contender, action units of about 1
-
-
-def make_decoder(config: PriorConfig) -> Decoder:
-    """Drawn weights, none of them zero, identity normalisation."""
-    torch.manual_seed(0)
-    network = make_denoiser(CHUNK, STATE, config)
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter += 0.02 * torch.randn_like(parameter)
-    zeros, ones = (np.full(STATE, value, np.float32) for value in (0.0, 1.0))
-    none, one = (np.full(CHUNK[1], value, np.float32) for value in (0.0, 1.0))
-    return Decoder(network, Normaliser(zeros, ones, none, one, -one, one), config, CHUNK).eval().requires_grad_(False)
 
 
 def make_contenders(decoder: Decoder, config: PriorConfig, threads: int) -> dict:
@@ -179,7 +166,7 @@ def main() -> int:
     try:
         for name in args.networks:
             words, config = NETWORKS[name]
-            decoder = make_decoder(config)
+            decoder = drawn_decoder(config, CHUNK, STATE)
             needs = work(decoder)
             label = f"{words}, {sum(p.numel() for p in decoder.network.parameters()) / 1e6:.1f} M"
             print(f"{label}: exporting ...", end="\r", file=sys.stderr, flush=True)

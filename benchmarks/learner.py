@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from drawn import drawn_decoder
 from torch import nn
 from torch.nn import functional as F
 
@@ -29,9 +30,6 @@ from lpds_ros.learning.config import LearnerConfig
 from lpds_ros.learning.lpds import Learner
 from lpds_ros.learning.replay import Transitions
 from lpds_ros.prior.config import PriorConfig
-from lpds_ros.prior.dataset import Normaliser
-from lpds_ros.prior.sampler import Decoder
-from lpds_ros.prior.train import make_network
 from lpds_ros.problem import Problem
 
 SIZES = {"hopper": (11, 3), "can": (23, 7)}
@@ -126,20 +124,10 @@ def _insert_layer_norm(critic):
     critic.optimizer = torch.optim.Adam(critic.parameters(), lr=3e-4)
 
 
-def make_decoder(problem: Problem):
-    """An untrained diffusion decoder of the usual size: five evaluations of a 3 × 256 network."""
-    torch.manual_seed(0)
-    config, d = PriorConfig(), problem.action_size
-    ones, zeros = np.ones(problem.state_size, np.float32), np.zeros(problem.state_size, np.float32)
-    bounds = np.zeros(d, np.float32), np.ones(d, np.float32), -np.ones(d, np.float32), np.ones(d, np.float32)
-    decoder = Decoder(make_network(problem, config), Normaliser(zeros, ones, *bounds), config, problem.noise_shape)
-    return decoder.eval().requires_grad_(False)
-
-
 def make_learners(size: str, width: int, layers: int, batch: int) -> dict:
     """Name → learner with a filled replay."""
     problem = Problem(size, *SIZES[size], horizons=Horizons(1, 4, 4))
-    rng, decoder = np.random.default_rng(0), make_decoder(problem)
+    rng, decoder = np.random.default_rng(0), drawn_decoder(PriorConfig(), problem.noise_shape, problem.state_size)
     full, half = partial(decode, decoder), partial(decode, halved(decoder))
     draw = lambda *shape: rng.standard_normal(shape).astype(np.float32)  # noqa: E731
     no = np.zeros(STORED, bool)

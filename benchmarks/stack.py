@@ -29,6 +29,7 @@ from lpds_ros.arguments import parse
 from lpds_ros.bench.results import provenance
 from lpds_ros.bringup import plan
 from lpds_ros.nodes import qos
+from lpds_ros.nodes.messages import stamp_ns
 from lpds_ros.stack import Stack, stop_on_signal
 
 BUSY = "warmup_decisions: 30\ncritic_warmup_updates: 0\nupdates_per_decision: 1000\n"  # more than any machine makes
@@ -62,16 +63,15 @@ class Listener(LpdsNode):
         self._add("robot state: stamp to listener", age_s(message))
 
     def _on_observation(self, message):
-        stamp = stamp_ns(message)
         self._add("oldest stream of the observation: its age", max(message.ages_s, default=0.0))
         self._add("observation: stamp to listener", age_s(message))
-        self._latest_ns = stamp
+        self._latest_ns = stamp_ns(message.header.stamp)
 
     def _on_target(self, message):
         self._add("command: stamp to listener", age_s(message))
         if self._latest_ns != self._seen_ns:  # the first command after an observation came
             self._seen_ns = self._latest_ns
-            self._add("observation's stamp to the command's", (stamp_ns(message) - self._latest_ns) / 1e9)
+            self._add("observation's stamp to the command's", (stamp_ns(message.header.stamp) - self._latest_ns) / 1e9)
 
     def _on_decision(self, message):
         self._add("decode of a chunk", message.decode_s)
@@ -83,12 +83,8 @@ class Listener(LpdsNode):
         self.steering = message
 
 
-def stamp_ns(message) -> int:
-    return message.header.stamp.sec * 1_000_000_000 + message.header.stamp.nanosec
-
-
 def age_s(message) -> float:
-    return (time.time_ns() - stamp_ns(message)) / 1e9
+    return (time.time_ns() - stamp_ns(message.header.stamp)) / 1e9
 
 
 def resident_mb(pid: int) -> float:

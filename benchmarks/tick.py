@@ -63,13 +63,10 @@ def learn(pushes: dict, ready, ending):
 
 def make_models(folder: Path) -> dict[str, Path]:
     """Exported decoders of drawn weights: an MLP, and a large U-Net whose sampler is long enough for ten ticks."""
-    import torch
+    from drawn import drawn_decoder
 
     from lpds_ros.prior.config import PriorConfig
-    from lpds_ros.prior.dataset import Normaliser
-    from lpds_ros.prior.denoisers import make_denoiser
     from lpds_ros.prior.export import to_onnx
-    from lpds_ros.prior.sampler import Decoder as Sampler
 
     configs = {
         "quick": PriorConfig(width=512, blocks=1, steps=10),
@@ -77,16 +74,10 @@ def make_models(folder: Path) -> dict[str, Path]:
     }
     found = {}
     for kind, config in configs.items():
-        torch.manual_seed(0)
         contract = make_contract(kind)
-        size, shape = contract.state_size, contract.noise_shape
-        zeros, ones = (np.full(size, value, np.float32) for value in (0.0, 1.0))
-        none, one = (np.full(shape[1], value, np.float32) for value in (0.0, 1.0))
-        decoder = Sampler(
-            make_denoiser(shape, size, config), Normaliser(zeros, ones, none, one, -one, one), config, shape
-        )
+        decoder = drawn_decoder(config, contract.noise_shape, contract.state_size)
         found[kind] = folder / f"{kind}.onnx"
-        found[kind].write_bytes(to_onnx(decoder.eval().requires_grad_(False))["fp32"]["loop"])
+        found[kind].write_bytes(to_onnx(decoder)["fp32"]["loop"])
     return found
 
 
