@@ -5,6 +5,7 @@ import json
 import re
 import struct
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from safetensors import SafetensorError
@@ -39,6 +40,22 @@ class ActorParameters:
     state_shift: np.ndarray
     state_scale: np.ndarray
     layers: tuple[tuple[np.ndarray, np.ndarray], ...]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over the tensors: equal for the same function under another version."""
+        found = hashlib.sha256(self.context.encode())
+        for array in (self.state_shift, self.state_scale, *(a for layer in self.layers for a in layer)):
+            found.update(np.ascontiguousarray(array, np.float32).tobytes())
+        return found.hexdigest()
+
+
+def prior_parameters(contract: Contract, prior_digest: str) -> ActorParameters:
+    """Version 0: Δ is zero everywhere."""
+    size, noise = contract.state_size, contract.noise_shape[0] * contract.noise_shape[1]
+    layer = np.zeros((noise, size), np.float32), np.zeros(noise, np.float32)
+    shift, scale = np.zeros(size, np.float32), np.ones(size, np.float32)
+    return ActorParameters(0, 0, contract.digest, prior_digest, 0.0, "state", shift, scale, (layer,))
 
 
 def sha256(blob: bytes) -> str:

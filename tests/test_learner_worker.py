@@ -9,7 +9,8 @@ from waiting import wait_for
 from lpds_ros.learning.checkpoint import load_checkpoint
 from lpds_ros.learning.config import LearnerConfig
 from lpds_ros.learning.lpds import Learner
-from lpds_ros.learning.store import WINDOW, ActorStore
+from lpds_ros.learning.standing import Standing
+from lpds_ros.learning.store import ActorStore
 from lpds_ros.learning.worker import Worker
 from lpds_ros.records import Decision, Episode, Source
 from lpds_ros.weights import unpack_weights
@@ -212,12 +213,70 @@ def test_the_best_version_is_kept_and_old_ones_go(tmp_path):
         "v000005.safetensors",
     ]
     assert store.newest_version() == 5
-    outcomes = [store.judge(make_episode(i, success=i % 2 == 0, version=3)) for i in range(WINDOW)]
-    assert outcomes == [False] * (WINDOW - 1) + [True]
+    assert store.keep_best(3) and not store.keep_best(2), "2 is gone"
+    for version in (6, 7, 8):
+        store.write(version, bytes([version]))
+    assert store.path(3).exists() and not store.path(5).exists()
     assert (tmp_path / "best.safetensors").read_bytes() == bytes([3])
-    assert not store.judge(make_episode(success=True, version=0))
-    for _ in range(WINDOW):
-        store.judge(make_episode(success=True, version=5))
-    for _ in range(3):
-        assert not store.judge(make_episode(success=False, version=4))
-    assert (tmp_path / "best.safetensors").read_bytes() == bytes([5])
+
+
+def learned(it, bundle, versions):
+    """Offer decisions until so many versions were pushed."""
+    for number in range(it.learner.replay.total, 200):
+        if len(it.weights) >= versions:
+            return
+        it.worker.offer(make_decision(bundle, number))
+        it.until(lambda: it.learner.replay.total > number and not it.learner.owed)  # noqa: B023 (called at once)
+    raise AssertionError("too few versions")
+
+
+def test_after_a_rollback_it_goes_on_from_the_kept_version_and_says_so(tiny_bundle, tmp_path):
+    with Harness(tiny_bundle, tmp_path) as it:
+        learned(it, tiny_bundle, 4)
+        kept = it.weights[1][0]
+        newest = it.weights[-1][0].version
+        standing = Standing(kept.version, kept.fingerprint, newest, "robot/1")
+        it.worker.offer(standing)
+        it.until(lambda: len(it.weights) > 4)
+        answer = it.weights[-1][0]
+        assert answer.version == newest + 1 and answer.fingerprint == kept.fingerprint
+        assert it.learner.lineage == "robot/1"
+        away = sorted(p.name for p in (tmp_path / "actor" / "quarantined").iterdir())
+        assert away == [f"v{v:06d}.safetensors" for v in range(kept.version + 1, newest + 1)]
+        best = unpack_weights(
+            (tmp_path / "actor" / "best.safetensors").read_bytes(),
+            contract=tiny_bundle.contract, prior_digest=tiny_bundle.digest,
+        )  # fmt: skip
+        assert best.version == kept.version
+        it.worker.offer(standing)  # said again by every status
+        learned(it, tiny_bundle, len(it.weights) + 1)
+        assert it.weights[-1][0].fingerprint != kept.fingerprint, "it learns on"
+    again = make_learner(tiny_bundle)
+    assert load_checkpoint(again, tmp_path / "checkpoint") and again.lineage == "robot/1"
+
+
+def test_a_rollback_to_the_prior_is_the_prior_bit_for_bit(tiny_bundle, tmp_path):
+    with Harness(tiny_bundle, tmp_path) as it:
+        learned(it, tiny_bundle, 2)
+        state = np.zeros((3, tiny_bundle.contract.state_size), np.float32)
+        noise = np.ones((3, *tiny_bundle.contract.noise_shape), np.float32)
+        assert it.learner.perturb(state, noise).any()
+        it.worker.offer(Standing(0, "", it.learner.version, "robot/1"))
+        it.until(lambda: len(it.weights) > 2)
+        assert not it.learner.perturb(state, noise).any()
+
+
+@pytest.mark.parametrize(
+    ("standing", "said"),
+    [
+        (Standing(1, "another checksum", 2, "robot/1"), "holds other weights than the robot runs"),
+        (Standing(77, "", 80, "robot/1"), "v000077"),
+    ],
+)
+def test_a_rollback_to_weights_that_are_not_here_is_refused_and_said(tiny_bundle, tmp_path, standing, said):
+    with Harness(tiny_bundle, tmp_path) as it:
+        learned(it, tiny_bundle, 2)
+        before = it.weights[-1][0].version
+        it.worker.offer(standing)
+        it.until(lambda: it.worker.progress().state == "refused")
+        assert said in it.worker.progress().reason and it.learner.version == before and it.learner.lineage == ""

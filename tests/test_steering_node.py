@@ -1,6 +1,7 @@
 """The steering node in a cell of fakes: observations in; bursts, goals, records, status out."""
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -169,10 +170,9 @@ def executed(kind):
     return execute
 
 
-def actor_for(bundle, version=1, **options):
-    from dataclasses import replace
-
-    return replace(random_actor(bundle.contract, version=version, **options), prior_digest=bundle.digest)
+def actor_for(bundle, version=1, scale=0.3, **options):
+    """One that keeps inside its bound."""
+    return replace(random_actor(bundle.contract, version=version, scale=scale, **options), prior_digest=bundle.digest)
 
 
 def test_lockstep_bursts_decisions_and_episodes(ros, tiny_bundle):
@@ -385,7 +385,7 @@ def test_an_actor_file_is_checked_at_the_start(ros, tiny_bundle, tmp_path):
         SteeringNode(context=ros.context, parameters=options)
     path.write_bytes(pack_weights(actor_for(tiny_bundle, version=9)))
     node = SteeringNode(context=ros.context, parameters={**options, "clock": "lockstep"})
-    assert node._inbox.version == 9
+    assert node._inbox.report()["weights_kept"] == node.core._chunker._pending.version == 9
     node.destroy_node()
 
 

@@ -57,6 +57,7 @@ class ReplayLearner:
         )
         self.updates = 0
         self.version = 0
+        self.lineage = ""  # of the robot's last rollback that was gone along with
 
     def _build(self):
         raise NotImplementedError

@@ -31,6 +31,7 @@ def save_checkpoint(learner: Learner, directory: str | Path):
         "updates": learner.updates,
         "version": learner.version,
         "alpha": learner.alpha,
+        "lineage": learner.lineage,
         "replay_total": learner.replay.total,
         "rng": learner.rng.bit_generator.state,
     }
@@ -70,6 +71,7 @@ def load_checkpoint(learner: Learner, directory: str | Path) -> bool:
             "configuration, or move the checkpoint away to start from the prior"
         ) from None
     learner.updates, learner.version, learner.alpha = state["updates"], state["version"], state["alpha"]
+    learner.lineage = state.get("lineage", "")
     learner.rng.bit_generator.state = state["rng"]
     return True
 

@@ -212,6 +212,28 @@ class Learner(ReplayLearner):
 
     # Publishing
 
+    @torch.no_grad()
+    def go_back(self, parameters: ActorParameters | None):
+        """Go on from these weights of an earlier version, or from the prior. The critics, which learn of any policy, stay.
+
+        Raises ValueError when they are another network's, and changes nothing.
+        """
+        layers = [] if parameters is None else [(torch.tensor(w), torch.tensor(b)) for w, b in parameters.layers]
+        own = [(layer.weight, layer.bias) for layer in self.actor.layers]
+        shapes, expected = ([[tuple(t.shape) for t in pair] for pair in pairs] for pairs in (layers, own))
+        if parameters is None:
+            layers = [*own[:-1], tuple(torch.zeros_like(tensor) for tensor in own[-1])]
+        elif shapes != expected or parameters.context != self.config.context:
+            raise ValueError(
+                f"version {parameters.version} has layers {[s[0] for s in shapes]} of {parameters.context}, this learner "
+                f"{[s[0] for s in expected]} of {self.config.context}: use the configuration that made it"
+            )
+        for actor in (self.actor, self.published_actor):
+            for layer, (weight, bias) in zip(actor.layers, layers):
+                layer.weight.copy_(weight)
+                layer.bias.copy_(bias)
+        self.optimizers["actor"].state.clear()  # the momentum was the fallen version's
+
     def actor_parameters(self) -> ActorParameters:
         """The next version of the actor, to be packed and pushed. Each call is a new version."""
         self.version += 1

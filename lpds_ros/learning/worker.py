@@ -12,6 +12,7 @@ from pathlib import Path
 
 from lpds_ros.learning.checkpoint import save_checkpoint
 from lpds_ros.learning.lpds import Learner
+from lpds_ros.learning.standing import Standing
 from lpds_ros.learning.store import ActorStore
 from lpds_ros.records import Decision, Episode, Source
 from lpds_ros.weights import ActorParameters, pack_weights
@@ -70,7 +71,7 @@ class Worker:
         self.learner, self.store = learner, ActorStore(Path(run_dir) / "actor")
         self._checkpoint_dir, self._checkpoint_s, self._clock = Path(run_dir) / "checkpoint", checkpoint_s, clock
         self._on_weights, self._on_progress, self._read_back, self._log = on_weights, on_progress, read_back, log
-        self._inbox: deque[Decision | Episode] = deque()
+        self._inbox: deque[Decision | Episode | Standing] = deque()
         self._wake, self._ending = threading.Event(), False
         self._received: Counter = Counter()
         self._gaps: dict[tuple[str, int], _Gap] = {}
@@ -90,8 +91,8 @@ class Worker:
         self._pushed_at = self._saved_updates = learner.updates
         self._thread.start()
 
-    def offer(self, record: Decision | Episode):
-        """Hand in a decision or the end of an episode. Returns at once."""
+    def offer(self, record: Decision | Episode | Standing):
+        """Hand in a decision, the end of an episode, or what the robot says of the versions. Returns at once."""
         self._inbox.append(record)
         self._wake.set()
 
@@ -161,6 +162,8 @@ class Worker:
             record = self._inbox.popleft()
             if isinstance(record, Episode):
                 self._episode_ended(record)
+            elif isinstance(record, Standing):
+                self._stand(record)
             else:
                 self._received[record.session, record.episode] += self._add(record)
 
@@ -190,8 +193,6 @@ class Worker:
             self._on_progress(self.progress())
 
     def _episode_ended(self, episode: Episode):
-        if self.store.judge(episode):
-            self._log("info", f"version {episode.weights_version} is the best so far")
         key = (episode.session, episode.episode)
         if self._received.pop(key, 0) < episode.decisions and not self._refused:
             self._gaps[key] = _Gap(episode.decisions, self._clock() + GAP_WAIT_S)
@@ -215,6 +216,17 @@ class Worker:
                         f"episode {key[1]}: {gap.expected - found[key]} decisions are in no log; learning goes on",
                     )
                 del self._gaps[key]
+
+    def _stand(self, standing: Standing):
+        """After a rollback the version that runs is published anew: so the robot learns that its learner went back too."""
+        try:
+            went_back = standing.take_up(self.learner, self.store)
+        except (OSError, ValueError) as error:
+            self.refuse(f"the robot went back to version {standing.kept}, which this learner cannot: {error}")
+            return
+        if went_back:
+            self._log("warning", f"back to version {standing.kept}: the robot rolled back up to {standing.quarantined}")
+            self._push()
 
     def _push_due(self) -> bool:
         """Nothing is pushed while only the critics learn: the actor is still the prior."""

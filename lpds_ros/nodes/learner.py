@@ -10,7 +10,7 @@ from lpds_ros.nodes.base import LpdsNode, RefusedError, main as run_node  # isor
 import torch
 from lpds_msgs.msg import Decision as DecisionMsg
 from lpds_msgs.msg import Episode as EpisodeMsg
-from lpds_msgs.msg import LearnerStatus, SteeringWeights
+from lpds_msgs.msg import LearnerStatus, SteeringStatus, SteeringWeights
 from rclpy.executors import SingleThreadedExecutor
 
 from lpds_ros.contract import ContractError
@@ -19,6 +19,7 @@ from lpds_ros.data.rollout_log import RolloutLogError, read_log
 from lpds_ros.learning.checkpoint import load_checkpoint
 from lpds_ros.learning.config import load_learner_config
 from lpds_ros.learning.lpds import Learner
+from lpds_ros.learning.standing import Standing
 from lpds_ros.learning.worker import Progress, Worker
 from lpds_ros.lease import Lease, LeaseError
 from lpds_ros.nodes import qos
@@ -94,6 +95,8 @@ class LearnerNode(LpdsNode):
         self._status = self.create_publisher(LearnerStatus, "lpds/learner_status", qos.CONTROL)
         self.create_subscription(DecisionMsg, "lpds/decision", self._on_decision, qos.RECORD)
         self.create_subscription(EpisodeMsg, "lpds/episode", self._on_episode, qos.RECORD)
+        self._standing = Standing(0, "", 0, "")
+        self.create_subscription(SteeringStatus, "lpds/steering_status", self._on_steering, qos.CONTROL)
         self.create_timer(STATUS_PERIOD_S, self._on_timer)
         self._worker.start()
 
@@ -153,6 +156,14 @@ class LearnerNode(LpdsNode):
     def _on_episode(self, message: EpisodeMsg):
         self._worker.offer(episode_from_msg(message))
 
+    def _on_steering(self, message: SteeringStatus):
+        standing = Standing(
+            message.weights_kept, message.weights_kept_sha256, message.weights_quarantined, message.lineage
+        )
+        if standing != self._standing:
+            self._standing = standing
+            self._worker.offer(standing)
+
     def _on_timer(self):
         if self._worker.error is not None:
             raise self._worker.error
@@ -166,6 +177,7 @@ class LearnerNode(LpdsNode):
             prior_digest=parameters.prior_digest,
             sha256=sha256(blob),
             updates=parameters.updates,
+            lineage=self._worker.learner.lineage,
             blob=array.array("B", blob),
         )
         message.header.stamp = self.get_clock().now().to_msg()

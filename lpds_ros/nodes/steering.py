@@ -43,10 +43,11 @@ from lpds_ros.prior.session import DecoderSession
 from lpds_ros.records import Mark, Mode, Observation, OperatorInput
 from lpds_ros.robot.gripper import HandCommands
 from lpds_ros.steering.ahead import check_pace
+from lpds_ros.steering.canary import Canary
 from lpds_ros.steering.clock import TickClock
 from lpds_ros.steering.core import SteeringCore, SteeringParams
+from lpds_ros.steering.gate import WeightsGate
 from lpds_ros.steering.tick import PoseTarget, Tick
-from lpds_ros.weights import unpack_weights
 
 POLL_S = 0.02
 FAREWELL_S = 2.0  # after the last episode, so that whoever listens has it
@@ -89,8 +90,18 @@ class SteeringNode(LpdsNode):
         self._reported_failure = self._refused = ""
         self._hand = HandClient(self, p.gripper, HandCommands(), cancel_first=not self._lockstep)
         self._home_due = p.homing
-        self._inbox = WeightsInbox(self.contract, self._prior_digest, self._install, self.get_logger())
-        self._start_actor()
+        gate = WeightsGate(
+            self.contract,
+            self._prior_digest,
+            self.core.install_weights,
+            golden=bundle.golden() if bundle else [],
+            max_radius=p.max_radius,
+            canary=Canary(p.canary_window, p.canary_drop),
+            session=self.session,
+            on_rollback=self.get_logger().warning,
+        )
+        self._start_actor(gate)
+        self._inbox = WeightsInbox(self, gate)
         self.clock = TickClock(self.contract.period_ns)
         self._turn = EpisodeTurn(
             self,
@@ -110,7 +121,7 @@ class SteeringNode(LpdsNode):
             self._driver.start()
         self._turn.start(p.seed_base)
 
-    def _start_actor(self):
+    def _start_actor(self, gate: WeightsGate):
         if not self.params.actor:
             return
         if not self._prior_digest:
@@ -118,9 +129,7 @@ class SteeringNode(LpdsNode):
         path = Path(self.params.actor)
         if not path.is_file():
             raise ParameterError(f"parameter actor: {path} is no file; name one version of the weights")
-        parameters = unpack_weights(path.read_bytes(), contract=self.contract, prior_digest=self._prior_digest)
-        self._install(parameters)
-        self._inbox.version = parameters.version
+        gate.start(path.read_bytes())
 
     def _make_interfaces(self):
         steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -175,9 +184,6 @@ class SteeringNode(LpdsNode):
     def _on_learner(self, message: LearnerStatus):
         self._inbox.on_status(message)
         self._turn.on_learner(message.backlog)
-
-    def _install(self, parameters):
-        self.core.install_weights(parameters)
 
     def _on_stop(self, request, response):
         self.core.stop("lpds/stop was called")
@@ -259,6 +265,7 @@ class SteeringNode(LpdsNode):
             self._hand.send(tick.gripper, then or (lambda: None))
         if tick.episode is not None:
             self._episodes.publish(episode_to_msg(tick.episode))
+            self._inbox.on_episode(tick.episode)
             self._hand.forget()
             self._next_episode()
 
@@ -325,7 +332,7 @@ class SteeringNode(LpdsNode):
             provider=self._provider,
             prior_digest=self._prior_digest,
             weights_version=self.core.weights_version,
-            weights_rejected=self._inbox.rejected,
+            **self._inbox.report(),
             episode=self.core.episode,
             episode_tick=self.core.episode_tick,
             ticks=self.clock.ticks,

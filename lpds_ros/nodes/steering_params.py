@@ -22,6 +22,10 @@ class Parameters(RealtimeParameters):
     max_radius: float = parameter(
         12.0, "bound on the norm of the perturbation, whatever weights arrive", range=(1e-6, 1e6)
     )
+    canary_window: int = parameter(30, "steered episodes that versions of the weights are judged by", range=(2, 10_000))
+    canary_drop: float = parameter(
+        0.3, "fall of the success rate below the best version's that brings it back; 1: never", range=(0.01, 1.0)
+    )
     seed: int = parameter(0, "of the noise", range=(0, 2**62))
     seed_base: int = parameter(0, "seed of episode 0; episode e has seed_base + e", range=(0, 2**62))
     episodes: int = parameter(0, "episodes to run; 0: endless", range=(0, 2**31))

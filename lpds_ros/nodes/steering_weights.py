@@ -1,43 +1,31 @@
-"""Weights on their way in: whose they are, checked whole, off the control thread; only then handed to the core."""
+"""Weights on their way in, off the control thread: whose they are, through the gate, and only then to the core."""
 
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from lpds_msgs.msg import LearnerStatus, SteeringWeights
+from lpds_msgs.srv import ManageWeights
 
-from lpds_ros.contract import Contract
-from lpds_ros.weights import MAX_BYTES, ActorParameters, WeightsError, sha256, unpack_weights
+from lpds_ros.records import Episode
+from lpds_ros.steering.gate import Push, WeightsGate
+from lpds_ros.weights import MAX_BYTES
 
 LEASE_S = 10.0
 
 
 class WeightsInbox:
-    """Checks each push: one learner owns this robot, size, checksum, digests, shapes, finiteness, a rising version.
+    """One learner owns this robot; what it pushes and how the episodes end goes to the gate, in this order, on one thread.
 
-    install: called with accepted parameters, on a thread of the inbox. `rejected` says why the last push was refused,
-    and is empty when it was taken. now_s: the clock of the learner's lease, for tests.
+    Serves lpds/manage_weights. now_s: the clock of the learner's lease, for tests.
     """
 
-    def __init__(
-        self,
-        contract: Contract,
-        prior_digest: str,
-        install: Callable[[ActorParameters], None],
-        log,
-        now_s: Callable[[], float] = time.monotonic,
-    ):
-        self._contract, self._prior_digest, self._install, self._log, self._now_s = (
-            contract,
-            prior_digest,
-            install,
-            log,
-            now_s,
-        )
+    def __init__(self, node, gate: WeightsGate, now_s: Callable[[], float] = time.monotonic):
+        self._gate, self._log, self._now_s = gate, node.get_logger(), now_s
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="weights")
         self._owner, self._seen_s = "", 0.0
-        self.version = -1
-        self.rejected = ""
+        self._kept = 0
+        node.create_service(ManageWeights, "lpds/manage_weights", self._on_manage)
 
     def on_status(self, message: LearnerStatus):
         """A learner lives: the first one owns this robot until it has been silent for LEASE_S."""
@@ -55,36 +43,68 @@ class WeightsInbox:
         self._owner, self._seen_s = message.learner_id, self._now_s()
         self._pool.submit(self._check, message)
 
+    def on_episode(self, episode: Episode):
+        """An episode ended: its version may be the best, or so bad that the best must run again."""
+        self._pool.submit(self._judge, episode)
+
+    def report(self) -> dict:
+        """The gate's fields of a SteeringStatus."""
+        gate = self._gate
+        return dict(
+            weights_rejected=gate.rejected,
+            weights_kept=gate.kept,
+            weights_kept_sha256=gate.kept_fingerprint,
+            weights_quarantined=gate.quarantined,
+            lineage=gate.lineage,
+            weights_pinned=gate.pinned,
+        )
+
     def _owned_by(self, learner: str) -> bool:
         return self._owner in ("", learner) or self._now_s() - self._seen_s > LEASE_S
 
     def _check(self, message: SteeringWeights):
         try:
-            parameters = self._unpack(message)
-            self._install(parameters)
+            self._gate.push(Push(message.version, message.sha256, message.lineage, _bytes(message.blob)))
         except Exception as error:  # noqa: BLE001 (a push never does more harm than being refused)
             self._refuse(f"{'' if isinstance(error, ValueError) else type(error).__name__ + ': '}{error}")
-            return
-        self.version, self.rejected = parameters.version, ""
 
-    def _unpack(self, message: SteeringWeights) -> ActorParameters:
-        if len(message.blob) > MAX_BYTES:
-            raise WeightsError(f"weights are {len(message.blob)} bytes, more than the {MAX_BYTES} accepted")
-        blob = bytes(message.blob)
-        digest = sha256(blob)
-        if digest != message.sha256:
-            raise WeightsError(f"weights have checksum {digest[:12]}, announced was {message.sha256[:12]}")
-        parameters = unpack_weights(
-            blob, contract=self._contract, prior_digest=self._prior_digest, newer_than=self.version
-        )
-        if parameters.version != message.version:
-            raise WeightsError(f"the blob holds version {parameters.version}, announced was {message.version}")
-        return parameters
+    def _judge(self, episode: Episode):
+        self._gate.ended(episode)
+        if self._gate.kept != self._kept:
+            self._kept = self._gate.kept
+            self._log.info(f"version {self._kept} is the best so far")
+
+    def _on_manage(self, request, response):
+        try:
+            response.message = self._pool.submit(self._manage, request).result()
+            response.success = True
+        except ValueError as error:
+            response.message = str(error)
+        response.weights_version = self._gate.running
+        return response
+
+    def _manage(self, request) -> str:
+        gate, blob = self._gate, _bytes(request.blob)
+        if request.action == ManageWeights.Request.ROLLBACK:
+            gate.roll_back(blob, request.sha256)
+            return f"version {gate.running} runs again from the next chunk on; a learner goes back to it too"
+        if request.action == ManageWeights.Request.PIN:
+            gate.pin(blob, request.sha256)
+            return f"version {gate.running} is pinned: no push is taken until `lpds weights unpin`"
+        if request.action == ManageWeights.Request.UNPIN:
+            gate.unpin()
+            return "pushes are taken again"
+        raise ValueError(f"action {request.action} is none of ROLLBACK, PIN, UNPIN")
 
     def _refuse(self, reason: str):
-        self.rejected = reason
+        self._gate.rejected = reason
         self._log.warning(f"weights refused: {reason}")
 
     def drain(self):
         """Wait for the checks under way, and take no more."""
         self._pool.shutdown(wait=True)
+
+
+def _bytes(field) -> bytes:
+    """A uint8[] as bytes, no more of it than the gate needs to see that it is too long."""
+    return bytes(field[: MAX_BYTES + 1])
