@@ -52,6 +52,10 @@ class Arguments:
     candidates: int = parameter(
         1, "noises a chunk decoded ahead is chosen from, by how it goes on with the running one", range=(1, 256)
     )
+    canary_window: int = parameter(30, "steered episodes that versions of the weights are judged by", range=(2, 10_000))
+    canary_drop: float = parameter(
+        0.3, "fall of the success rate below the best version's that brings it back; 1: never", range=(0.01, 1.0)
+    )
     fifo_priority: int = parameter(
         0, "priority of perception and steering under SCHED_FIFO, in real time; 0: none", range=(0, 98)
     )

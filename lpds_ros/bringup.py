@@ -204,6 +204,8 @@ def _table(a: Arguments, contract: Contract, bundle: Bundle | None, run_dir: Pat
             "provider": a.provider,
             "variant": a.variant,
             "candidates": a.candidates,
+            "canary_window": a.canary_window,
+            "canary_drop": a.canary_drop,
             "allow_slow_decoder": a.allow_slow_decoder,
             **in_time,
             "actor": str(Path(a.actor).absolute()) if a.actor else "",

@@ -80,7 +80,8 @@ def pack_weights(parameters: ActorParameters) -> bytes:
     return save({k: np.ascontiguousarray(v, np.float32) for k, v in tensors.items()}, metadata)
 
 
-def _metadata(blob: bytes) -> dict:
+def read_metadata(blob: bytes) -> dict:
+    """The header's own words: version, updates, digests, radius and context, as texts. Raises WeightsError."""
     if len(blob) > MAX_BYTES:
         raise WeightsError(f"weights are {len(blob)} bytes, more than the {MAX_BYTES} accepted")
     if len(blob) < 8:
@@ -110,7 +111,7 @@ def unpack_weights(blob: bytes, *, contract: Contract, prior_digest: str, newer_
 
     Checked: size, format, digests of contract and prior, version above `newer_than`, names, shapes, dtype, finiteness.
     """
-    metadata = _metadata(blob)
+    metadata = read_metadata(blob)
     for key, expected in (("contract_digest", contract.digest), ("prior_digest", prior_digest)):
         if metadata.get(key) != expected:
             raise WeightsError(

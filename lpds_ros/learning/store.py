@@ -32,8 +32,13 @@ class ActorStore:
             if old != self.best:
                 self.path(old).unlink(missing_ok=True)
 
+    @staticmethod
+    def name(version: int) -> str:
+        """The file's name of a version."""
+        return f"v{version:06d}.safetensors"
+
     def path(self, version: int) -> Path:
-        return self.directory / f"v{version:06d}.safetensors"
+        return self.directory / self.name(version)
 
     def keep_best(self, version: int) -> bool:
         """`version` is the best so far: it outlives newer ones. False where its file is not here."""
@@ -51,7 +56,7 @@ class ActorStore:
         for version in self._versions(self.directory):
             if above < version <= newest:
                 away.mkdir(exist_ok=True)
-                self.path(version).replace(away / self.path(version).name)
+                self.path(version).replace(away / self.name(version))
 
     @staticmethod
     def _versions(folder: Path) -> list[int]:

@@ -1,0 +1,15 @@
+"""`lpds weights pin`: keep one version, whatever the learner pushes."""
+
+from lpds_ros.commands._weights import add_namespace, add_run, blob_of, call
+
+HELP = "let a running robot keep the version that runs, or one of yours, and take no push"
+
+
+def add_arguments(parser):
+    add_run(parser)
+    parser.add_argument("--version", type=int, help="one of `lpds weights list` (default: what runs now)")
+    add_namespace(parser)
+
+
+def run(args) -> int:
+    return call("pin", args, b"" if args.version is None else blob_of(args.run, args.version))
