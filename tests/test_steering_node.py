@@ -18,6 +18,8 @@ from lpds_msgs.srv import Reset  # noqa: E402
 from rclpy.action import ActionServer, GoalResponse  # noqa: E402
 from std_srvs.srv import Trigger  # noqa: E402
 
+from lpds_ros import cli  # noqa: E402
+from lpds_ros.learning.store import ActorStore  # noqa: E402
 from lpds_ros.nodes import qos, steering_drive, steering_turn, steering_weights  # noqa: E402
 from lpds_ros.nodes import steering as steering_module  # noqa: E402
 from lpds_ros.nodes.messages import (  # noqa: E402
@@ -295,6 +297,39 @@ def test_a_second_learner_is_refused_while_the_first_lives(ros, tiny_bundle):
     now_s += 2.0
     cell.push(actor_for(tiny_bundle), learner="learner-2")
     cell.wait_status(lambda s: s.weights_rejected == "", "the second learner's turn")
+
+
+def test_a_person_lists_rolls_back_and_pins_weights(ros, tiny_bundle, tmp_path, capsys):
+    cell, store = FakeCell(ros, tiny_bundle), ActorStore(tmp_path / "actor")
+    for version in (1, 2, 3):
+        store.write(version, pack_weights(actor_for(tiny_bundle, version=version, seed=version)))
+    store.keep_best(1)
+    cell.push(actor_for(tiny_bundle, version=3, seed=3))
+    cell.wait_status(lambda s: s.weights_rejected == "" and cell.steering._inbox._gate.running == 3, "the third version")
+    assert cli.main(["weights", "list", str(tmp_path)]) == 0
+    listed = capsys.readouterr().out
+    assert "best" in listed and "latest" in listed and len(listed.splitlines()) == 5
+
+    assert cli.main(["weights", "rollback", str(tmp_path)]) == 0
+    assert "version 1 runs again" in capsys.readouterr().out
+    status = cell.wait_status(lambda s: s.lineage and s, "the rollback")
+    assert status.weights_kept == 1 and status.weights_quarantined == 3
+    assert status.weights_kept_sha256 == actor_for(tiny_bundle, version=1, seed=1).fingerprint
+    cell.push(actor_for(tiny_bundle, version=4))
+    cell.wait_status(lambda s: "rolled back" in s.weights_rejected, "the refusal of what descends from it")
+
+    assert cli.main(["weights", "pin", str(tmp_path), "--version", "2"]) == 0
+    cell.push(actor_for(tiny_bundle, version=5), lineage=status.lineage)
+    cell.wait_status(lambda s: s.weights_pinned and "version 2 is pinned" in s.weights_rejected, "the refusal when pinned")
+    assert cli.main(["weights", "unpin", str(tmp_path)]) == 0
+    cell.push(actor_for(tiny_bundle, version=6), lineage=status.lineage)
+    cell.wait_status(lambda s: not s.weights_pinned and not s.weights_rejected, "the next push")
+
+    assert cli.main(["weights", "rollback", str(tmp_path), "--version", "9"]) == 2
+    assert "no such file" in capsys.readouterr().err
+    store.path(2).write_bytes(b"no weights")
+    assert cli.main(["weights", "pin", str(tmp_path), "--version", "2"]) == 2
+    assert "header" in capsys.readouterr().err
 
 
 def test_a_learner_that_lags_is_waited_for(ros, tiny_bundle):
