@@ -68,6 +68,7 @@ class Arguments:
     )
     learner_config: str = parameter("", "YAML of the learner's hyperparameters; empty: the defaults")
     demos: str = parameter("", "demonstrations (.hdf5) for the learner's replay; empty: none")
+    faults: bool = parameter(False, "the simulation serves lpds/fault: things go wrong on purpose, for `lpds faults`")
     region: str = parameter("full", "where the simulation puts the object", choices=("full", "demo"))
 
 

@@ -20,6 +20,8 @@ SERVED_LATER = ("real", "mock")
 CONTRACT_FILE, LOG_FILE = "contract.yaml", "rollouts.mcap"
 LEARNER_NICE = 10
 LEARNER_RESTARTS = 3
+# Of silence on target_pose, five targets: with the brakes' 25 ms the arm rests within 0.1 s of steering's death.
+TARGET_TIMEOUT_S, TARGETS_MISSED = 0.05, 2.5
 
 
 @dataclass(frozen=True)
@@ -152,6 +154,8 @@ def _table(a: Arguments, contract: Contract, bundle: Bundle | None, run_dir: Pat
             "targets_per_period": burst,
             "seed": first_seed - 1,  # of what is seen before the first reset: no episode's, so that a reset shows
             "region": a.region,
+            "faults": a.faults,
+            "target_timeout_s": max(TARGET_TIMEOUT_S, TARGETS_MISSED / a.target_hz) if a.clock == "realtime" else 0.0,
         },
     )
     in_time = {"fifo_priority": a.fifo_priority, "lock_memory": a.lock_memory, "cores": a.control_cores}

@@ -22,12 +22,13 @@ from lpds_ros.nodes import qos
 from lpds_ros.nodes.base import LpdsNode
 from lpds_ros.nodes.base import main as run_node
 from lpds_ros.nodes.messages import pose_arrays, stamp_msg, stamp_ns
-from lpds_ros.nodes.sim_camera import CameraStream
+from lpds_ros.nodes.sim_camera import CAMERA, CameraStream
+from lpds_ros.nodes.sim_faults import FaultService
 from lpds_ros.nodes.sim_gripper import GripperServer
 from lpds_ros.nodes.sim_joints import JointCommands
 from lpds_ros.nodes.sim_params import Parameters
 from lpds_ros.nodes.sim_services import ParameterServices
-from lpds_ros.nodes.sim_streams import ROBOT_STATE, TRANSFORMS, RobotStreams
+from lpds_ros.nodes.sim_streams import ROBOT_STATE, SPOILABLE, TRANSFORMS, RobotStreams
 from lpds_ros.nodes.threads import NodeThread
 from lpds_ros.resources import resource
 from lpds_ros.sim.lockstep import Burst
@@ -43,11 +44,15 @@ WARN_S = 5.0
 
 
 class SimNode(LpdsNode):
-    """Publishes RobotStreams; obeys target_pose, target_joint, joint commands, the gripper, error recovery, lpds/reset."""
+    """Publishes RobotStreams; obeys target_pose, target_joint, joint commands, the gripper, error recovery, lpds/reset.
+
+    With the parameter faults it also serves lpds/fault. In real time a target_pose that falls silent for target_timeout_s
+    brakes the arm.
+    """
 
     NAME = "sim"
     Parameters = Parameters
-    _thread = _camera = _gripper = _joints = _recovery = None
+    _thread = _camera = _gripper = _joints = _recovery = _faults = None
 
     def set_up(self):
         p = self.params
@@ -68,10 +73,13 @@ class SimNode(LpdsNode):
         self._burst.begin(self.world.time_ns)
         self._warned: dict[str, float] = {}
         self._last_s = 0.0
+        self._target_s: float | None = None  # when the arm was last told where to go, until it is braked
         self._camera = CameraStream(self, self.world.model) if p.camera == "sim" else None
         frames = self._camera.view.frames() if self._camera else ()
         self._streams = RobotStreams(self, contract.task, self._now_ns(), frames)
         self._serve()
+        if p.faults:
+            self._serve_faults()
         if self.lockstep:
             self._result = self.world.task_result()
         else:
@@ -105,6 +113,18 @@ class SimNode(LpdsNode):
         )
         self.create_timer(HOUSEKEEPING_S, self._housekeep, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
+    def _serve_faults(self):
+        topics = SPOILABLE + ((CAMERA,) if self._camera else ())
+        self._faults = FaultService(self, self.world, self._lock, topics, lockstep=self.lockstep).faults
+
+        def spoil(topic, sample):
+            with self._lock:
+                return self._faults.say(topic, sample, self.world.time_ns)
+
+        self._streams.spoil = spoil
+        if self._camera is not None:
+            self._camera.spoil = spoil
+
     def _now_ns(self) -> int:
         return self.world.time_ns if self.lockstep else time.time_ns()
 
@@ -125,11 +145,13 @@ class SimNode(LpdsNode):
             with self._lock:
                 if not self.lockstep:
                     self.world.set_target(position, orientation)
+                    self._target_s = time.monotonic()
                     return
                 if self.world.control.following:  # time ran on without this target: stop it, whatever period it is of
                     self.world.set_target(position, orientation)
                     self._say.trigger()
                 if self._burst.add(stamp_ns(message.header.stamp), position, orientation):
+                    self._apply_faults()
                     self._burst.play(self.world)
                     self._result = self.world.task_result()
                     self._publish_lockstep()
@@ -182,9 +204,13 @@ class SimNode(LpdsNode):
         return response
 
     def _on_recovery(self, handle):
-        with self._lock:
-            self.world.recover()
-        handle.succeed()
+        try:
+            with self._lock:
+                self.world.recover()
+            handle.succeed()
+        except ValueError as refusal:
+            self._warn("recovery", f"error recovery refused: {refusal}")
+            handle.abort()
         return ErrorRecovery.Result()
 
     # -- time ---------------------------------------------------------------------------------------------------
@@ -206,6 +232,7 @@ class SimNode(LpdsNode):
 
     def _pass_period(self):
         """Lockstep: one control period under the command that is there."""
+        self._apply_faults()
         self.world.advance_to(self.world.time_ns + self._period_ns)
         self._burst.begin(self.world.time_ns)
         self._result = self.world.task_result()
@@ -245,8 +272,10 @@ class SimNode(LpdsNode):
                 deadline = now
             time.sleep(max(0.0, deadline - now))
             with self._lock:
+                self._watch_targets(p.target_timeout_s)
+                shift_ns = self._apply_faults()
                 self.world.advance(slice_ms)
-                stamp = time.time_ns()
+                stamp = time.time_ns() + shift_ns
                 state = dataclasses.replace(self.world.state(), stamp_ns=stamp)
                 result, q = None, self.world.data.qpos.copy()
                 if deadline >= task_due:
@@ -262,6 +291,19 @@ class SimNode(LpdsNode):
             if result is not None:
                 self._streams.publish_task(stamp, seed, *result)
             self._streams.publish_clock(stamp)
+
+    def _watch_targets(self, timeout_s: float):
+        """Whoever commanded the arm has died or hangs: nothing goes on towards its last target."""
+        if timeout_s and self._target_s is not None and time.monotonic() - self._target_s > timeout_s:
+            self._target_s = None
+            self.world.brake("no pose target came any more")
+
+    def _apply_faults(self) -> int:
+        """Do what is to go wrong now; return by how much every stamp is off, nanoseconds."""
+        if self._faults is None:
+            return 0
+        self._faults.apply(self.world)
+        return self._faults.shift_ns(self.world.time_ns)
 
     def _warn(self, what: str, text: str):
         now = time.monotonic()

@@ -7,6 +7,7 @@ the state's other messages follow its picture. Nothing is rendered while nobody 
 
 import array
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 
 import mujoco
 import numpy as np
@@ -18,13 +19,26 @@ from lpds_ros.sim.camera import Camera, CameraView, load_view
 
 COLOUR, DEPTH = "camera/camera/color", "camera/camera/aligned_depth_to_color"
 FRAME = "camera_color_optical_frame"
+CAMERA = "camera"  # both of its streams, for sim/faults.py
+
+
+@dataclass(frozen=True)
+class _Shot:
+    """What a picture is taken of: generalised positions q, a tuple of nq."""
+
+    stamp_ns: int
+    q: tuple[float, ...]
 
 
 class CameraStream:
-    """The camera of one model on one node. Raises CameraError where there is nothing to render with."""
+    """The camera of one model on one node. Raises CameraError where there is nothing to render with.
+
+    spoil: (CAMERA, sample) -> what is shown in its place, or None; see sim/faults.py.
+    """
 
     def __init__(self, node, model: mujoco.MjModel):
         self.view = load_view()
+        self.spoil = lambda name, sample: sample
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="camera")
         self._job: Future | None = None
         try:
@@ -42,6 +56,10 @@ class CameraStream:
         """Publish the picture of generalised positions q [nq], stamped in nanoseconds. wait: return when it is out."""
         if not any(p.get_subscription_count() for p in (*self._images.values(), *self._infos.values())):
             return
+        shot = self.spoil(CAMERA, _Shot(stamp, tuple(q.tolist())))
+        if shot is None:
+            return
+        stamp, q = shot.stamp_ns, np.array(shot.q)
         if self._job is not None and self._job.done():
             self._job.result()  # raises what the thread has raised
             self._job = None

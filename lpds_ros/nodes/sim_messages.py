@@ -9,7 +9,7 @@ from lpds_ros.nodes.messages import BASE_FRAME, pose_stamped_msg, stamp_msg
 from lpds_ros.sim import arm
 from lpds_ros.sim.frames import FLANGE, UNTURNED, Frame
 from lpds_ros.sim.rotation import Quaternion, multiply
-from lpds_ros.sim.world import MODE_REFLEX, WorldState
+from lpds_ros.sim.world import WorldState
 
 ZEROS = np.zeros(7)
 TCP_IN_FLANGE = (0.0, 0.0, arm.TCP_M), (0.0, 0.0, float(np.sin(arm.HAND_YAW_RAD / 2)), float(np.cos(arm.HAND_YAW_RAD / 2)))
@@ -75,8 +75,9 @@ def robot_state_msg(state: WorldState) -> FrankaRobotState:
     ):
         inertia.header.stamp, inertia.header.frame_id = message.header.stamp, frame
     _fill_inertias(message, *state.load)
-    reflex = state.robot_mode == MODE_REFLEX
-    message.current_errors.cartesian_reflex = message.last_motion_errors.cartesian_reflex = reflex
+    if state.error:
+        setattr(message.current_errors, state.error, True)
+        setattr(message.last_motion_errors, state.error, True)
     return message
 
 

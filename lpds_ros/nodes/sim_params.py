@@ -25,6 +25,10 @@ class Parameters:
     action_monitor_rate: float = parameter(20.0, "feedback of follow_joint_trajectory (realtime)", "Hz", range=(1, 50))
     camera: str = parameter("none", "sim: renders camera/camera/*, which needs EGL", choices=("none", "sim"))
     camera_rate: float = parameter(30.0, "camera/camera/* (realtime; less where rendering is slower)", "Hz", range=(1, 100))
+    target_timeout_s: float = parameter(
+        0.0, "silence on target_pose that brakes the arm (realtime); 0: never, as crisp_controllers", "s", range=(0.0, 10.0)
+    )
+    faults: bool = parameter(False, "serve lpds/fault, with which anybody may make anything go wrong")
     trajectory_controller: str = parameter("fr3_arm_controller", "name before joint_trajectory, follow_joint_trajectory")
     position_controller: str = parameter("forward_position_controller", "name before commands (joint positions)")
     interpolate_from_desired_state: bool = parameter(

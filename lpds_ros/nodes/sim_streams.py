@@ -2,6 +2,8 @@
 nodes around it. A message nobody subscribes to is neither built nor sent.
 """
 
+from dataclasses import dataclass
+
 from franka_msgs.msg import FrankaRobotState
 from geometry_msgs.msg import PoseStamped, WrenchStamped
 from lpds_msgs.msg import TaskState
@@ -33,16 +35,26 @@ QUALITY = {
     ROBOT_STATE: SYSTEM_DEFAULT,
     TRANSFORMS: QoSProfile(depth=100),
 }
+SPOILABLE = (*POSES, *JOINT_TOPICS, ROBOT_STATE, "lpds/task_state", "/clock")
+
+
+@dataclass(frozen=True)
+class _Instant:
+    """What is said of a moment alone."""
+
+    stamp_ns: int
 
 
 class RobotStreams:
     """Every state topic of the simulation on one node. `publish` sends the topics that are asked for and heard.
 
-    stamp: of the fixed frames, nanoseconds. frames: further fixed ones.
+    stamp: of the fixed frames, nanoseconds. frames: further fixed ones. spoil: (topic, sample) -> what is said in its place,
+    or None; see sim/faults.py.
     """
 
     def __init__(self, node, task: str, stamp: int, frames: tuple[Frame, ...] = ()):
         self._node, self._task = node, task
+        self.spoil = lambda topic, sample: sample
         self._publishers = {topic: self._publisher(PoseStamped, topic) for topic in POSES}
         self._publishers |= {topic: self._publisher(JointState, topic) for topic in JOINT_TOPICS}
         self._publishers[WRENCH] = self._publisher(WrenchStamped, WRENCH)
@@ -61,18 +73,23 @@ class RobotStreams:
         """Send the state on each of `topics` that has a subscriber."""
         for topic in topics:
             publisher = self._publishers[topic]
-            if publisher.get_subscription_count():
-                publisher.publish(self._message(topic, state))
+            said = self.spoil(topic, state)
+            if said is not None and publisher.get_subscription_count():
+                publisher.publish(self._message(topic, said))
 
     def publish_task(self, stamp: int, seed: int, reward: float, success: bool):
         """Reward of the control period that ended at `stamp`, and success."""
-        message = TaskState(task=self._task, seed=seed, reward=reward, success=success)
-        message.header.stamp = stamp_msg(stamp)
-        self._task_state.publish(message)
+        said = self.spoil("lpds/task_state", _Instant(stamp))
+        if said is not None:
+            message = TaskState(task=self._task, seed=seed, reward=reward, success=success)
+            message.header.stamp = stamp_msg(said.stamp_ns)
+            self._task_state.publish(message)
 
     def publish_clock(self, stamp: int):
         """Send /clock, last of an instant's messages."""
-        self._clock.publish(Clock(clock=stamp_msg(stamp)))
+        said = self.spoil("/clock", _Instant(stamp))
+        if said is not None:
+            self._clock.publish(Clock(clock=stamp_msg(said.stamp_ns)))
 
     def _message(self, topic, state):
         stamp = state.stamp_ns

@@ -1,8 +1,9 @@
 """Who drives the arm: one control mode at a time, switched by the last command that was obeyed.
 
 cartesian_pose: the Cartesian impedance law follows pose targets. joint_trajectory: the joint law follows a trajectory.
-joint_group_position: the joint law goes to joint positions. A switch never makes a jump: the new law starts from the
-measured state, and the torque goes on from where it was within the new law's rate limit.
+joint_group_position: the joint law goes to joint positions. brake: the joints are stopped and held where they are, until the
+next command. A switch never makes a jump: the new law starts from the measured state, and the torque goes on from where it
+was within the new law's rate limit.
 """
 
 from collections.abc import Sequence
@@ -19,6 +20,8 @@ from lpds_ros.sim.trajectory import SPEED_MAX, TICK_S, Outcome, Spline, Trajecto
 
 LOAD_MAX_KG = 3.0  # the FR3's payload
 ACCELERATION = 10.0  # rad/s², the limit of every joint
+BRAKE = 300.0  # Nm s/rad in every joint: from 0.25 m/s to rest in 25 ms
+REST_RADPS = 0.01
 
 
 class Mode(StrEnum):
@@ -27,6 +30,7 @@ class Mode(StrEnum):
     CARTESIAN = "cartesian_pose"
     TRAJECTORY = "joint_trajectory"
     POSITION = "joint_group_position"
+    BRAKE = "brake"
 
 
 class ArmControl:
@@ -42,6 +46,7 @@ class ArmControl:
         self.load, self._jacobian = (0.0, (0.0, 0.0, 0.0)), np.zeros((3, model.nv))
         self._number, self._goal, self._follower = 0, np.zeros(ARM), None
         self._endings: dict[int, Ending] = {}
+        self._friction = model.dof_damping[:ARM].copy()
         self.mode = Mode.CARTESIAN
         self._step = self.cartesian.update
 
@@ -110,8 +115,16 @@ class ArmControl:
         posture [7] rad: where its null space rests from now on; None: where it did.
         """
         self._end(Ending(Outcome.INVALID_GOAL, text))
+        self._model.dof_damping[:ARM] = self._friction
         self.mode, self._step = Mode.CARTESIAN, self.cartesian.update
         self.cartesian.reset(posture)
+
+    def brake(self, text: str):
+        """End what is under way, for the reason `text`, stop every joint and hold it there until the next command."""
+        if self.mode is not Mode.BRAKE:
+            self._end(Ending(Outcome.INVALID_GOAL, text))
+            self._model.dof_damping[:ARM] = BRAKE
+            self.mode, self._step = Mode.BRAKE, self._brake
 
     def set_joint_stiffness(self, stiffness):
         """Stiffness [7] Nm/rad behind joint positions: the robot's own controller, not the one of trajectories (libfranka:
@@ -166,8 +179,9 @@ class ArmControl:
         self._end(Ending(Outcome.INVALID_GOAL, f"Current goal preempted: {reason}"))
         if mode is self.mode:
             return
-        if self.mode is Mode.CARTESIAN:
+        if self.mode in (Mode.CARTESIAN, Mode.BRAKE):
             self.joint.hold()
+        self._model.dof_damping[:ARM] = self._friction
         self.mode = mode
         if mode is Mode.CARTESIAN:
             self.cartesian.engage()
@@ -203,6 +217,12 @@ class ArmControl:
         joint.velocity += np.clip(speed - joint.velocity, -step, step)
         joint.position += joint.velocity * TICK_S
         joint.update()
+
+    def _brake(self):
+        """The brakes' own friction stops the joints; where they have stopped, the Cartesian law holds them."""
+        if np.abs(self._dq).max() > REST_RADPS:
+            self.cartesian.engage()
+        self.cartesian.update()
 
     def _carry(self):
         """Hold the load's weight, as the robot does with the load it was told of."""

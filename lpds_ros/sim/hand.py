@@ -29,7 +29,10 @@ class GripperStatus(StrEnum):
 
 
 class Hand:
-    """Two coupled fingers behind one width servo with a speed and a force limit; `update` runs once a millisecond."""
+    """Two coupled fingers behind one width servo with a speed and a force limit; `update` runs once a millisecond.
+
+    stuck: the fingers hold and no goal ends. aborting: goals fail at once. Both are faults to be had on purpose.
+    """
 
     def __init__(self, model: mujoco.MjModel, data: mujoco.MjData):
         joints = [model.joint(name) for name in FINGER_JOINTS]
@@ -39,6 +42,7 @@ class Hand:
         self._q, self._dq = data.qpos[first : first + 2], data.qvel[speed : speed + 2]
         self._force = data.ctrl[motor : motor + 2]
         self.goal_id = 0  # counts on over resets: a number never names two goals
+        self.stuck = self.aborting = False
         self.reset()
 
     def reset(self):
@@ -83,15 +87,17 @@ class Hand:
 
     def update(self):
         """One millisecond: advance the reference, write the fingers' forces, judge the goal."""
+        if self.aborting and self.status is GripperStatus.MOVING:
+            self.stop()
         left, right = self._q.tolist()
         left_speed, right_speed = self._dq.tolist()
         width, speed = left + right, left_speed + right_speed
-        step = 0.001 * self._speed
+        step = 0.0 if self.stuck else 0.001 * self._speed
         self._reference += max(-step, min(step, self._goal - self._reference))
         force = 0.5 * (STIFFNESS_N_PER_M * (self._reference - width) - DAMPING_NS_PER_M * speed)
         force = max(-self._limit, min(self._limit, force))
         self._force[:] = force
-        if self.status is GripperStatus.MOVING:
+        if self.status is GripperStatus.MOVING and not self.stuck:
             self._judge(width, speed)
 
     def _judge(self, width, speed):

@@ -21,7 +21,7 @@ from lpds_ros.sim.trajectory import Outcome, TrajectoryError
 NS_PER_MS = 1_000_000
 FIRST_STAMP_NS = 1_000_000_000
 HAND_DOWN = (1.0, 0.0, 0.0, 0.0)  # xyzw: the hand's z axis points at the table, the fingers open along y
-MODE_MOVE, MODE_REFLEX = 2, 4  # franka_msgs/FrankaRobotState
+MODE_IDLE, MODE_MOVE, MODE_REFLEX, MODE_USER_STOPPED = 1, 2, 4, 5  # franka_msgs/FrankaRobotState
 
 
 class SimulationError(ValueError):
@@ -35,7 +35,7 @@ class WorldState:
     tau_d [7] Nm: commanded, without gravity; tau_ext [7] Nm: what contacts do to the joints.
     position [3] m and orientation [4] xyzw: tool centre point, base frame; target_*: where the impedance law pulls it.
     finger_positions [2] m. object_*: the cube. wrench [6] N, Nm: external, base frame, estimated from joint torques.
-    load: what the arm was told it carries, kg and centre of mass [3] m in the flange's frame.
+    load: what the arm was told it carries, kg and centre of mass [3] m in the flange's frame. error: the flag that is up.
     """
 
     stamp_ns: int
@@ -55,6 +55,7 @@ class WorldState:
     wrench: np.ndarray
     load: tuple[float, tuple[float, ...]]
     robot_mode: int
+    error: str = ""
 
 
 class World:
@@ -71,7 +72,7 @@ class World:
         self.data = mujoco.MjData(self.model)
         self._site = self.model.site(arm.TCP_SITE).id
         self.control = ArmControl(self.model, self.data, self._site, gains or ImpedanceGains())
-        self._hand = Hand(self.model, self.data)
+        self.hand = Hand(self.model, self.data)
         self._object = self.model.body(OBJECT_BODY).id
         self._object_geom = self.model.geom(OBJECT_GEOM).id
         self._fingers = tuple(self.model.geom(name).id for name in arm.FINGER_GEOMS)
@@ -79,6 +80,7 @@ class World:
         self._object_v = int(self.model.joint(OBJECT_JOINT).dofadr[0])
         self._time_ns = self._origin_ns = FIRST_STAMP_NS - self.control_period_ns
         self._collision_limits: np.ndarray | None = None
+        self._controller_active = True
         self._posture = self._solve_arm(np.array(self.task.start.position_m), np.array(arm.Q_READY_RAD))
         self.reset(0)
 
@@ -103,7 +105,7 @@ class World:
         self._time_ns = int(stamp_ns)
 
     def _run(self, ms):
-        model, data, control, hand = self.model, self.data, self.control.update, self._hand.update
+        model, data, control, hand = self.model, self.data, self.control.update, self.hand.update
         before, after = mujoco.mj_step1, mujoco.mj_step2
         for _ in range(ms):
             control()
@@ -125,8 +127,8 @@ class World:
         self.data.qpos[start : start + 7] = [*centre, np.cos(yaw / 2), 0.0, 0.0, np.sin(yaw / 2)]
         mujoco.mj_step1(self.model, self.data)
         self.control.stop("the task was reset", self._posture)
-        self._hand.reset()
-        self.robot_mode = MODE_MOVE
+        self.hand.reset()
+        self.robot_mode, self._error = MODE_MOVE, ""
         self._succeeded = False
         self._time_ns += self.control_period_ns
         self._origin_ns = self._time_ns
@@ -154,8 +156,8 @@ class World:
     # -- commands -----------------------------------------------------------------------------------------------
 
     def set_target(self, position, orientation):
-        """Pose target of the impedance law: [3] m, [4] xyzw. Not obeyed in REFLEX. Raises ValueError if not finite."""
-        if self.robot_mode == MODE_MOVE:
+        """Pose target of the impedance law: [3] m, [4] xyzw. Not obeyed by a stopped robot. Raises ValueError if not finite."""
+        if self.robot_mode == MODE_MOVE and self._controller_active:
             self.control.set_target(position, orientation)
 
     def set_posture(self, q):
@@ -181,29 +183,29 @@ class World:
 
     def _require_ready(self):
         if self.robot_mode != MODE_MOVE:
-            raise TrajectoryError(Outcome.INVALID_GOAL, "the arm is in REFLEX: call action_server/error_recovery first")
+            raise TrajectoryError(Outcome.INVALID_GOAL, "the arm has stopped: call action_server/error_recovery first")
 
     def move(self, width_m: float, speed_mps: float) -> int:
         """Gripper Move; see Hand.move."""
-        return self._hand.move(width_m, speed_mps)
+        return self.hand.move(width_m, speed_mps)
 
     def grasp(self, width_m: float, speed_mps: float, force_n: float, eps_inner: float, eps_outer: float) -> int:
         """Gripper Grasp; see Hand.grasp."""
-        return self._hand.grasp(width_m, speed_mps, force_n, eps_inner, eps_outer)
+        return self.hand.grasp(width_m, speed_mps, force_n, eps_inner, eps_outer)
 
     def stop(self):
         """Gripper stop; see Hand.stop."""
-        self._hand.stop()
+        self.hand.stop()
 
     @property
     def gripper_status(self) -> GripperStatus:
         """State of the newest gripper goal."""
-        return self._hand.status
+        return self.hand.status
 
     @property
     def gripper_goal_id(self) -> int:
         """Number of the newest gripper goal; 0 before the first, never used twice."""
-        return self._hand.goal_id
+        return self.hand.goal_id
 
     def set_collision_limits(self, limits):
         """External wrench [6] (N, Nm, base frame) that trips a reflex. Raises ValueError unless all are positive."""
@@ -212,24 +214,45 @@ class World:
             raise ValueError("collision limits: expected six finite numbers above 0")
         self._collision_limits = limits
 
-    def reflex(self):
-        """Trip the arm as a collision would: it stops where it is and ignores targets until `recover`."""
-        if self.robot_mode == MODE_REFLEX:
+    def reflex(self, error: str = "cartesian_reflex"):
+        """Trip the arm as a collision would: it stops where it is and ignores targets until `recover`. error: the flag."""
+        if self.robot_mode in (MODE_REFLEX, MODE_USER_STOPPED):
             return
         self.control.stop("the arm tripped a reflex")
-        self.robot_mode = MODE_REFLEX
+        self.robot_mode, self._error = MODE_REFLEX, error
+
+    def press_user_stop(self, pressed: bool):
+        """The brakes close; released, the arm is idle and ignores targets until `recover`."""
+        if pressed and self.robot_mode != MODE_USER_STOPPED:
+            self.control.brake("the user stop was pressed")
+            self.robot_mode = MODE_USER_STOPPED
+        elif not pressed and self.robot_mode == MODE_USER_STOPPED:
+            self.robot_mode = MODE_IDLE
+
+    def activate_controller(self, active: bool):
+        """The controller behind the pose targets; without it the arm is stopped, and targets are lost."""
+        if self._controller_active and not active:
+            self.control.brake("the controller was deactivated")
+        self._controller_active = active
+
+    def brake(self, text: str):
+        """Stop every joint and hold it until the next command; `text` is why. Nothing where the joint laws are in charge."""
+        if self.control.mode is Mode.CARTESIAN:
+            self.control.brake(text)
 
     def recover(self):
-        """Error recovery: obey targets again, starting from the measured pose."""
+        """Error recovery: obey targets again, starting from the measured pose. Raises ValueError under the user stop."""
+        if self.robot_mode == MODE_USER_STOPPED:
+            raise ValueError("the user stop is pressed: release it first")
         self.control.stop("the arm was recovered")
-        self.robot_mode = MODE_MOVE
+        self.robot_mode, self._error = MODE_MOVE, ""
 
     # -- what there is to see -----------------------------------------------------------------------------------
 
     @property
     def width_m(self) -> float:
         """Gripper width."""
-        return self._hand.width_m
+        return self.hand.width_m
 
     def state(self) -> WorldState:
         """Copy of the present state. Raises SimulationError when a number is not finite."""
@@ -258,6 +281,7 @@ class World:
             wrench=self._wrench(),
             load=self.control.load,
             robot_mode=self.robot_mode,
+            error=self._error,
         )
 
     def _wrench(self) -> np.ndarray:
