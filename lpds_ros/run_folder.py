@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from lpds_ros.bringup import CONTRACT_FILE, Plan, Process
+from lpds_ros.bringup import CONTRACT_FILE, STARTED_MARK, Plan, Process
 from lpds_ros.config import to_yaml
 from lpds_ros.contract import contract_to_dict
 
@@ -30,6 +30,7 @@ def open_run(plan: Plan) -> Path:
     run = plan.run_dir
     for part in (LOGS, NODES):
         (run / part).mkdir(parents=True, exist_ok=True)
+    (run / STARTED_MARK).unlink(missing_ok=True)  # a launch is a person's decision to move; a respawn is nobody's
     point_latest(run)
     (run / CONTRACT_FILE).write_text(to_yaml(contract_to_dict(plan.contract)))
     for process in plan.processes:

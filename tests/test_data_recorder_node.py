@@ -74,6 +74,20 @@ def test_a_restarted_recorder_leaves_the_old_log_alone(ros, tmp_path):
     assert (tmp_path / "rollouts_1.mcap").exists()
 
 
+def test_a_restarted_recorder_gets_what_was_said_while_there_was_none(ros, tmp_path):
+    demo = synthetic_demos(CONTRACT)[0]
+    first = recorder(ros, tmp_path)
+    records, episode = publish_episode(ros, demo)
+    ros.wait(lambda: first._sink.status().written == len(records) + 1, what="all messages on the disk")
+    first.stop()
+    (tmp_path / "rollouts.mcap").unlink()  # as if they had been said while no recorder lived
+    again = recorder(ros, tmp_path)
+    ros.wait(lambda: again._sink.status().written == len(records) + 1, what="all of them once more")
+    again.stop()
+    found = [record for _, record in read_log(tmp_path)]
+    assert [r.key for r in found if r != episode] == [r.key for r in records] and found.count(episode) == 1
+
+
 def test_further_topics_and_diagnostics(ros, tmp_path):
     from mcap.reader import make_reader
 

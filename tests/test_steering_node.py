@@ -372,6 +372,19 @@ def test_stop_and_arm(ros, tiny_bundle):
     ros.wait(lambda: cell.seeds == [100, 101], what="the next episode's reset")
 
 
+def test_the_first_node_of_a_launch_begins_and_one_after_it_waits_for_arm(ros, tiny_bundle, tmp_path):
+    mark = tmp_path / "steering.started"
+    FakeCell(ros, tiny_bundle, started_mark=str(mark)).started()
+    assert mark.exists()
+    cell = FakeCell(ros, tiny_bundle, started_mark=str(mark))
+    cell.say()
+    said = ros.wait(lambda: cell.status and cell.status[-1].mode == SteeringStatus.STOP and cell.status[-1])
+    assert "lpds/arm" in said.reason and not cell.steering.episode_due
+    assert not cell.seeds and not cell.commanded, "nothing was reset, nothing commanded"
+    assert cell.steering._on_arm(None, Trigger.Response()).success
+    cell.started()
+
+
 def test_the_operators_stop_needs_no_observation(ros, tiny_bundle):
     cell = FakeCell(ros, tiny_bundle)
     cell.drive.publish(

@@ -16,8 +16,9 @@ def _profile(depth: int, reliable: bool, latched: bool = False) -> QoSProfile:
 ROBOT_STATE = _profile(1, reliable=False)
 # Observations, operator commands, task state: each one matters, a backlog does not.
 CONTROL = _profile(10, reliable=True)
-# Decisions and episodes: none may be lost between steering and recorder or learner.
-RECORD = _profile(1000, reliable=True)
+# Decisions and episodes: none may be lost between steering and recorder or learner. One that died and was started again gets
+# the last thousand again; who listens knows each by its id.
+RECORD = _profile(1000, reliable=True, latched=True)
 # Weights: a late joiner gets the newest.
 LATCHED = _profile(1, reliable=True, latched=True)
 # Pose targets: CRISP subscribes RELIABLE, keep last 1. In lockstep a whole burst must survive.

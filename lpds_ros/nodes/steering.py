@@ -119,7 +119,16 @@ class SteeringNode(LpdsNode):
             count = steering.targets_per_period(self.contract.period_s)
             self._driver = RealtimeDriver(self, self, self.clock, self.contract.observation_size, count)
             self._driver.start()
-        self._turn.start(p.seed_base)
+        self._first_episode()
+
+    def _first_episode(self):
+        """Begin, unless a steering node of this launch has been here before: it has died, and a person decides."""
+        try:
+            if self.params.started_mark:
+                Path(self.params.started_mark).touch(exist_ok=False)
+            self._turn.start(self.params.seed_base)
+        except FileExistsError:
+            self.core.stop("the steering node before this one has died: look at the arm, then call lpds/arm")
 
     def _start_actor(self, gate: WeightsGate):
         if not self.params.actor:

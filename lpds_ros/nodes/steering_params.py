@@ -33,6 +33,9 @@ class Parameters(RealtimeParameters):
     targets_topic: str = parameter("target_pose", "topic of the pose targets")
     gripper: str = parameter("franka_gripper", "namespace of the gripper's actions")
     homing: bool = parameter(False, "home the gripper at start-up")
+    started_mark: str = parameter(
+        "", "file that the first steering node of a launch leaves; one that finds it waits for lpds/arm; empty: none"
+    )
     wait_for_operator: str = parameter(
         "auto",
         "lockstep: tick only on the operator's answer; auto: without a bundle",
