@@ -15,6 +15,7 @@ from lpds_ros.prior.runtime import open_model
 from lpds_ros.realtime import RealtimeParameters, claim
 from lpds_ros.records import Observation
 from lpds_ros.resources import resource
+from lpds_ros.robot.limits import load_limits
 from lpds_ros.steering.clock import TickClock
 from lpds_ros.steering.core import SteeringCore, SteeringParams
 from lpds_ros.weights import unpack_weights
@@ -25,6 +26,7 @@ SETTLE_S = 2.0  # of the start that is not counted
 SPIN_S = 0.001
 PRIOR = "0" * 64
 START, DOWN = np.array([0.5, 0.0, 0.3]), np.array([1.0, 0.0, 0.0, 0.0])
+READY = np.array(load_limits("fr3").ready_rad)
 PERCENTS = (50, 99, 99.9, 100)
 
 
@@ -85,7 +87,7 @@ class Arm:
 
     def observe(self) -> Observation:
         data = np.concatenate([self.position, np.zeros(self._size - 3)]).astype(np.float32)
-        return Observation(time.time_ns(), True, "", data, {}, self.position, self.orientation, np.zeros(7), 0.08)
+        return Observation(time.time_ns(), True, "", data, {}, self.position, self.orientation, READY, 0.08)
 
     def control(self, observation):
         calls, version, began = self._decoder.calls, self.core.weights_version, time.monotonic()

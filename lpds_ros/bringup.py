@@ -11,6 +11,7 @@ from pathlib import Path
 from lpds_ros.arguments import Arguments, LaunchError, typed
 from lpds_ros.config import ConfigError
 from lpds_ros.contract import Contract, load_contract, require_same_contract
+from lpds_ros.perception.robot import ROBOT_STATE
 from lpds_ros.prior.bundle import Bundle, load_bundle
 from lpds_ros.resources import resource
 from lpds_ros.steering.params import SteeringParams
@@ -159,7 +160,7 @@ def _table(a: Arguments, contract: Contract, bundle: Bundle | None, run_dir: Pat
         },
     )
     in_time = {"fifo_priority": a.fifo_priority, "lock_memory": a.lock_memory, "cores": a.control_cores}
-    yield Process("perception", "perception", {"contract": path, "clock": a.clock, **in_time})
+    yield Process("perception", "perception", {"contract": path, "clock": a.clock, "robot_state_topic": ROBOT_STATE, **in_time})
     if a.recorder:
         yield Process(
             "recorder",

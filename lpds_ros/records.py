@@ -39,6 +39,8 @@ class Observation:
     stamp_ns: time of the tick on the robot's clock. data: float32 [d_o] in contract order. ages_s: {stream: seconds}.
     position: [3] m and orientation: [4] xyzw of the tool centre point in the base frame, joints: [7] rad,
     gripper_width in m, all float64 and measured. When `valid` is false, `reason` names the stream and data is all NaN.
+    robot_mode: franka_msgs/FrankaRobotState's, 0 where no robot state is heard. robot_error: why the robot obeys no command,
+    or "".
     """
 
     stamp_ns: int
@@ -52,6 +54,8 @@ class Observation:
     gripper_width: float
     reward: float = 0.0
     success: bool = False
+    robot_mode: int = 0
+    robot_error: str = ""
 
 
 @dataclass(frozen=True)

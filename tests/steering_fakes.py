@@ -8,11 +8,13 @@ from observed import observation_row
 from lpds_ros.contract import Action, Contract, Horizons, Reward, load_contract
 from lpds_ros.records import Observation, OperatorInput
 from lpds_ros.resources import resource
+from lpds_ros.robot.limits import load_limits
 from lpds_ros.steering.core import SteeringCore, SteeringParams
 from lpds_ros.weights import ActorParameters
 
 START = np.array([0.5, 0.0, 0.3])
 DOWN = np.array([1.0, 0.0, 0.0, 0.0])
+READY = np.array(load_limits("fr3").ready_rad)
 SECOND = 1_000_000_000
 
 
@@ -70,13 +72,13 @@ class Cell:
         self.decoder = FakeDecoder() if decoder == "fake" else decoder
         self.core = SteeringCore(self.contract, params or SteeringParams(), self.decoder, seed=seed, session="session")
         self.now_ns = SECOND
-        self.position, self.orientation = START.copy(), DOWN.copy()
+        self.position, self.orientation, self.joints = START.copy(), DOWN.copy(), READY
         self.decisions, self.episodes, self.ticks = [], [], []
         if begin:
             self.core.begin_episode(0, 7)
 
     def observation(
-        self, *, valid=True, reason="stream 'object' is 0.31 s old", reward=0.0, success=False
+        self, *, valid=True, reason="stream 'object' is 0.31 s old", reward=0.0, success=False, **robot
     ) -> Observation:
         data = observation_row(self.contract, self.position, [0.5, 0.1, 0.02]).astype(np.float32)
         return Observation(
@@ -87,10 +89,11 @@ class Cell:
             ages_s={},
             position=self.position,
             orientation=self.orientation,
-            joints=np.zeros(7),
+            joints=self.joints,
             gripper_width=0.08,
             reward=reward,
             success=success,
+            **robot,
         )
 
     def operator(self, action=(0.0, 0.0, 0.0, 0.0), active=True, **fields) -> OperatorInput:

@@ -8,6 +8,7 @@ import pytest
 from steering_fakes import lift
 
 pytest.importorskip("rclpy")
+from franka_msgs.msg import FrankaRobotState  # noqa: E402
 from geometry_msgs.msg import PoseStamped  # noqa: E402
 from lpds_msgs.msg import Observation, TaskState  # noqa: E402
 from sensor_msgs.msg import JointState  # noqa: E402
@@ -161,6 +162,62 @@ def test_realtime_ticks_at_the_rate_names_what_is_missing_and_measures_ages(ros)
     ros.wait(lambda: len(gaps_ns()) > 12, what="some ticks")
     ros.wait(lambda: min(gaps_ns()) < 1.2 * CONTRACT.period_ns, what="a tick one period after another")
     assert sum(gaps_ns()) > (len(gaps_ns()) - 2) * CONTRACT.period_ns
+
+
+STATE_TOPIC = "robot_state"
+
+
+def say_state(publisher, stamp, mode=2, **flags):
+    message = FrankaRobotState(robot_mode=mode, control_command_success_rate=1.0)
+    message.header.stamp = stamp_msg(stamp)
+    for name, value in flags.items():
+        setattr(message.current_errors, name, value)
+    publisher.publish(message)
+
+
+def with_robot_state(ros, **parameters):
+    robot = Robot(ros, robot_state_topic=STATE_TOPIC, **parameters)
+    state = robot.node.create_publisher(FrankaRobotState, STATE_TOPIC, 1)
+    ros.wait(state.get_subscription_count, what="perception's ear for the robot's state")
+    return robot, state
+
+
+def test_lockstep_waits_for_the_robots_state_and_says_it_again_when_it_has_changed(ros):
+    robot, state = with_robot_state(ros, clock="lockstep")
+    robot.say(SECOND)
+    robot.say_task(SECOND)
+    time.sleep(0.2)
+    assert not robot.heard
+    say_state(state, SECOND, mode=4, cartesian_reflex=True, power_limit_violation=True)
+    ros.wait(lambda: robot.heard, what="an observation")
+    assert robot.heard[0].valid and robot.heard[0].robot_mode == 4
+    assert robot.heard[0].robot_error == "the robot is in REFLEX: cartesian_reflex, power_limit_violation"
+
+    def again():
+        say_state(state, SECOND, mode=2)
+        robot.say_task(SECOND)
+
+    ros.wait(lambda: robot.heard[-1].robot_mode == 2, what="the recovered robot", saying=again)
+    assert robot.heard[-1].robot_error == "" and stamp_ns(robot.heard[-1].header.stamp) == SECOND
+
+
+def test_realtime_takes_the_newest_robot_state_and_names_its_silence(ros):
+    robot, state = with_robot_state(ros, clock="realtime", robot_state_max_age_s=0.3)
+
+    def say(mode, **flags):
+        robot.say(time.time_ns())
+        say_state(state, time.time_ns(), mode, **flags)
+
+    ros.wait(lambda: any(m.valid and m.robot_mode == 2 for m in robot.heard), what="a robot in MOVE", saying=lambda: say(2))
+    ros.wait(lambda: robot.heard[-1].robot_mode == 5, what="USER_STOPPED", saying=lambda: say(5))
+    assert robot.heard[-1].robot_error == "the robot is in USER_STOPPED"
+    silent = ros.wait(
+        lambda: next((m for m in reversed(robot.heard) if "robot state (robot_state) is" in m.reason), None),
+        what="the silent robot named",
+        saying=lambda: robot.say(time.time_ns()),
+    )
+    assert not silent.valid and "old, limit 0.30 s" in silent.reason
+    assert silent.robot_error == "the robot is in USER_STOPPED", "silence takes no error back"
 
 
 def test_a_contract_is_required(ros):

@@ -418,6 +418,29 @@ def test_the_operators_stop_is_a_stop():
     assert cell.step(cell.operator(active=True, stop=True)).mode == Mode.STOP
 
 
+def test_a_robot_in_error_stops_the_episode_and_is_sent_nothing_until_it_is_armed():
+    cell = Cell()
+    cell.steps(3)
+    tick = cell.step(robot_error="the robot is in REFLEX: joint_reflex")
+    assert (tick.mode, tick.reason) == (Mode.STOP, "the robot is in REFLEX: joint_reflex")
+    assert tick.episode.reason == tick.reason and tick.decision.truncated and tick.targets == ()
+    cell.position = cell.position + [0.1, 0.0, 0.0]  # a person moves the arm out of the way
+    recovered = cell.steps(5)
+    assert {t.mode for t in recovered} == {Mode.STOP}, "it is never cleared by itself"
+    assert all(t.targets == () for t in recovered), "an old target would pull the recovered arm"
+    cell.core.arm()
+    assert {t.mode for t in cell.steps(2)} == {Mode.HOLD}
+    cell.core.begin_episode(1, 8)
+    measured = cell.position.copy()
+    assert np.linalg.norm(cell.step().targets[-1].position - measured) <= 0.0125 * 1.001
+
+
+def test_a_robot_in_error_stops_also_while_nothing_else_is_known():
+    cell = Cell()
+    cell.steps(2)
+    assert cell.step(valid=False, robot_error="the robot is in USER_STOPPED").mode == Mode.STOP
+
+
 def test_a_stopped_arm_is_relieved_to_its_measured_pose():
     cell = Cell()
     cell.steps(3)

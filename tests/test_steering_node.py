@@ -385,6 +385,23 @@ def test_the_first_node_of_a_launch_begins_and_one_after_it_waits_for_arm(ros, t
     cell.started()
 
 
+def test_a_robot_in_error_cannot_be_armed(ros, tiny_bundle):
+    cell = FakeCell(ros, tiny_bundle)
+    cell.started()
+    cell.play(3)
+    cell.targets.clear()
+    cell.say(robot_mode=4, robot_error="the robot is in REFLEX: joint_reflex")
+    cell.wait_status(lambda s: s.mode == Mode.STOP and "joint_reflex" in s.reason, "STOP with the robot's reason")
+    ros.wait(lambda: cell.episodes, what="the end of the episode")
+    answer = cell.call("lpds/arm")
+    assert not answer.success and "REFLEX: joint_reflex; recover the robot first" in answer.message
+    cell.say(robot_mode=2)
+    ros.wait(lambda: not cell.steering.core.robot_error, what="the recovered robot")
+    assert not cell.targets and cell.seeds == [100]
+    assert cell.call("lpds/arm").success
+    ros.wait(lambda: cell.seeds == [100, 101], what="the next episode's reset")
+
+
 def test_the_operators_stop_needs_no_observation(ros, tiny_bundle):
     cell = FakeCell(ros, tiny_bundle)
     cell.drive.publish(

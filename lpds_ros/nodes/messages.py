@@ -79,6 +79,8 @@ def observation_to_msg(record: Observation, contract_digest: str) -> Observation
         measured_pose=pose_msg(record.position, record.orientation),
         joint_position=np.array(record.joints, np.float64),
         gripper_width=float(record.gripper_width),
+        robot_mode=int(record.robot_mode),
+        robot_error=record.robot_error,
         reward=float(record.reward),
         success=bool(record.success),
     )
@@ -102,6 +104,8 @@ def observation_from_msg(message: ObservationMsg, contract: Contract) -> Observa
         gripper_width=message.gripper_width,
         reward=message.reward,
         success=message.success,
+        robot_mode=message.robot_mode,
+        robot_error=message.robot_error,
     )
 
 

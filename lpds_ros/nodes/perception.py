@@ -19,9 +19,11 @@ from sensor_msgs.msg import JointState
 from lpds_ros.contract import ContractError, load_contract
 from lpds_ros.nodes import qos
 from lpds_ros.nodes.messages import observation_to_msg, pose_arrays, stamp_ns
+from lpds_ros.nodes.perception_robot import RobotStateReader
 from lpds_ros.nodes.threads import NodeThread
 from lpds_ros.parameters import parameter
 from lpds_ros.perception.align import Aligner
+from lpds_ros.perception.robot import RobotState, RobotWatch
 from lpds_ros.realtime import RealtimeParameters, put_first
 from lpds_ros.records import Observation
 from lpds_ros.steering.clock import TickClock
@@ -37,6 +39,8 @@ class Parameters(RealtimeParameters):
     lead_s: float = parameter(
         0.008, "how long before steering's tick an observation is made (realtime)", "s", (0.0, 0.5)
     )
+    robot_state_topic: str = parameter("", "the robot's own state (FrankaRobotState); empty: its mode and errors are not known")
+    robot_state_max_age_s: float = parameter(0.2, "oldest robot state an observation may have (realtime)", "s", (0.01, 5.0))
     missing_s: float = parameter(1.0, "wall time after which a missing stream is said (lockstep)", "s", (0.05, 60.0))
 
 
@@ -46,6 +50,7 @@ class PerceptionNode(LpdsNode):
     NAME = "perception"
     Parameters = Parameters
     _thread: NodeThread | None = None
+    _robot: RobotStateReader | None = None
 
     def set_up(self):
         if not self.params.contract:
@@ -53,12 +58,13 @@ class PerceptionNode(LpdsNode):
         self.contract = load_contract(self.params.contract)
         self._digest = self.contract.digest
         self._lock = threading.Lock()
-        self._aligner = Aligner(self.contract)
         self._lockstep = self.params.clock == "lockstep"
+        topic = self.params.robot_state_topic
+        watch = RobotWatch(topic, self.params.robot_state_max_age_s) if topic else None
+        self._aligner = Aligner(self.contract, watch)
         self._pending_ns: int | None = None
         self._looks, self._heard_s = 0, time.monotonic()
         self._last: Observation | None = None
-        self._message: ObservationMsg | None = None
         self._warned_s = 0.0
         self._publisher = self.create_publisher(ObservationMsg, "lpds/observation", qos.CONTROL)
         for name, stream in self.contract.streams.items():
@@ -67,6 +73,8 @@ class PerceptionNode(LpdsNode):
             else:
                 self.create_subscription(JointState, stream.topic, self._on_joints(name), qos.ROBOT_STATE)
         self.create_subscription(TaskState, self.contract.reward.topic, self._on_task, qos.CONTROL)
+        if topic:
+            self._robot = RobotStateReader(self, topic, self._on_robot if self._lockstep else None)
         self.clock = TickClock(self.contract.period_ns, -round(self.params.lead_s * 1e9))
         if self._lockstep:
             self.create_timer(self.params.missing_s / LOOKS, self._look, clock=Clock(clock_type=ClockType.STEADY_TIME))
@@ -93,6 +101,14 @@ class PerceptionNode(LpdsNode):
 
         return push
 
+    def _on_robot(self, state: RobotState):
+        with self._lock:
+            warning = self._aligner.robot.push(state)
+        if warning:
+            self.get_logger().warning(warning)
+        if self._lockstep:
+            self._emit_if_complete()
+
     def _on_task(self, message: TaskState):
         stamp = stamp_ns(message.header.stamp)
         with self._lock:
@@ -101,7 +117,9 @@ class PerceptionNode(LpdsNode):
             return
         self._heard_s = time.monotonic()
         if self._last is not None and self._last.stamp_ns == stamp and self._last.valid:
-            self._publisher.publish(self._message)  # the state was said again: steering may have missed this
+            again = self._aligner.observe(stamp, exact=True)
+            # Said again: steering may have missed it, and the robot's mode may be another by now.
+            self._emit(again if again.valid else self._last)
             return
         if self._pending_ns != stamp:
             self._pending_ns, self._looks = stamp, 0
@@ -128,6 +146,9 @@ class PerceptionNode(LpdsNode):
         put_first(self.params)
         while not ending.is_set():
             self.clock.pace()
+            state = self._robot.newest() if self._robot is not None else None
+            if state is not None:
+                self._on_robot(state)
             with self._lock:
                 observation = self._aligner.observe(time.time_ns())
             self._emit(observation)
@@ -137,8 +158,8 @@ class PerceptionNode(LpdsNode):
 
     def _emit(self, observation: Observation):
         self._pending_ns = None
-        self._last, self._message = observation, observation_to_msg(observation, self._digest)
-        self._publisher.publish(self._message)
+        self._last = observation
+        self._publisher.publish(observation_to_msg(observation, self._digest))
         if not observation.valid:
             self._warn(observation.reason)
 

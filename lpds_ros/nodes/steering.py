@@ -203,6 +203,9 @@ class SteeringNode(LpdsNode):
         if self.core.latched is None:
             response.success, response.message = False, "the arm is neither stopped nor in a fault"
             return response
+        if self.core.robot_error:
+            response.success, response.message = False, f"not armed: {self.core.robot_error}; recover the robot first"
+            return response
         reason = self.core.latched[1]
         self.core.arm()
         response.success, response.message = True, f"armed again after: {reason}"
@@ -360,7 +363,7 @@ class SteeringNode(LpdsNode):
         if self._driver is None:
             return
         self._driver.end()
-        if not self._lockstep and self._measured is not None:
+        if not self._lockstep and self._measured is not None and not self.core.robot_error:
             now_ns = self.get_clock().now().nanoseconds
             self.publish((PoseTarget(now_ns, self._measured.position, self._measured.orientation),))
         late, starved = self.core.late_ticks

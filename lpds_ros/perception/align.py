@@ -12,9 +12,9 @@ import numpy as np
 from lpds_ros.config import nearest
 from lpds_ros.contract import Contract, Feature
 from lpds_ros.geometry import canonical
+from lpds_ros.perception.robot import FUTURE_TOLERANCE_NS, OTHER, RobotWatch
 from lpds_ros.records import Observation
 
-FUTURE_TOLERANCE_NS = 20_000_000
 # Samples younger than the tick that a stream may hold: 64 ms of the fastest (1 kHz).
 HISTORY = 64
 JOINTS = 7
@@ -54,10 +54,13 @@ class _Stream:
 
 
 class Aligner:
-    """See the module's docstring. Not thread-safe: a node that pushes and observes from two threads holds a lock."""
+    """See the module's docstring. robot: what the robot says of itself, where that is heard; its absence is a reason too.
 
-    def __init__(self, contract: Contract):
-        self.contract = contract
+    Not thread-safe: a node that pushes and observes from two threads holds a lock.
+    """
+
+    def __init__(self, contract: Contract, robot: RobotWatch | None = None):
+        self.contract, self.robot = contract, robot
         self._streams = {name: _Stream(name, s.topic, s.max_age_s) for name, s in contract.streams.items()}
         self._needed = {name: {"position"} for name in contract.streams}
         for feature in contract.observation:
@@ -83,6 +86,8 @@ class Aligner:
             stream.samples.clear()
             stream.refused = ""
         self._tasks.clear()
+        if self.robot is not None:
+            self.robot.clear()
         self._tick_ns = self._previous_ns = None
 
     def push_pose(self, stream: str, stamp_ns: int, position, orientation):
@@ -122,8 +127,9 @@ class Aligner:
             self._tasks.append((stamp_ns, float(reward), bool(success)))
 
     def complete_at(self, stamp_ns: int) -> bool:
-        """Whether every stream, and the task state where the contract uses one, has a sample of exactly this stamp."""
-        return all(s.at(stamp_ns) is not None for s in self._streams.values()) and self._task_at(stamp_ns)
+        """Whether all that an observation is made of has a sample of exactly this stamp."""
+        said = self.robot is None or self.robot.at(stamp_ns)
+        return said and all(s.at(stamp_ns) is not None for s in self._streams.values()) and self._task_at(stamp_ns)
 
     def observe(self, now_ns: int, exact: bool = False) -> Observation:
         """The observation of the control tick at `now_ns`; asked again for the same tick, the same answer.
@@ -142,6 +148,8 @@ class Aligner:
                 reasons.append(reason)
         if exact and not self._task_at(now_ns):
             reasons.append(f"task state ({self.contract.reward.topic}) has no sample at {now_ns / 1e9:.3f} s")
+        if self.robot is not None and (missing := self.robot.missing(now_ns, exact)):
+            reasons.append(missing)
         reward, success = self._reward(now_ns)
         return Observation(
             stamp_ns=now_ns,
@@ -155,6 +163,8 @@ class Aligner:
             gripper_width=float(fields["gripper"]["position"].sum()) if fields["gripper"] else math.nan,
             reward=reward,
             success=success,
+            robot_mode=self.robot.mode if self.robot is not None else OTHER,
+            robot_error=self.robot.error if self.robot is not None else "",
         )
 
     def _stream(self, name: str) -> _Stream:

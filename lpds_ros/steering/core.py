@@ -34,7 +34,7 @@ class SteeringCore:
     contract with a delay are decoded in a thread of their own (in real time), which `close` ends.
 
     `tick` and `begin_episode` belong to one thread; `install_weights`, `stop` and `arm` may be called from any.
-    `failure` is the traceback of an unexpected error (mode FAULT), for the log.
+    `failure` is the traceback of an unexpected error (mode FAULT), for the log. `robot_error` is the last observation's.
     """
 
     def __init__(self, contract: Contract, params: SteeringParams, decoder, *, seed: int, session: str, threaded=False):
@@ -55,7 +55,7 @@ class SteeringCore:
         self._max_ticks = contract.max_ticks * (1 if decoder is not None else UNHURRIED)
         self._not_before_ns = 0
         self._relieved = self._waited = False
-        self.failure = ""
+        self.failure = self.robot_error = ""
 
     @property
     def weights_version(self) -> int:
@@ -141,6 +141,10 @@ class SteeringCore:
         now_ns = observation.stamp_ns
         if operator is not None and operator.stop:
             self._ladder.latch(Mode.STOP, "the operator stopped the arm")
+        self.robot_error = observation.robot_error
+        if observation.robot_error:
+            self._ladder.latch(Mode.STOP, observation.robot_error)
+            self._target.clear()  # nothing is commanded: its controller starts again from where the arm is by then
         if now_ns < self._not_before_ns:
             return self._held(now_ns, *self._idle("waiting for the first state of the episode"))
         problem = self._sight.problem(observation, self._target.seeded)
