@@ -18,7 +18,7 @@ from lpds_ros.steering.params import SteeringParams
 
 SEEDS_PER_RUN = 1_000_000
 SERVED_LATER = ("real", "mock")
-CONTRACT_FILE, LOG_FILE, STARTED_MARK = "contract.yaml", "rollouts.mcap", "steering.started"
+CONTRACT_FILE, LOG_FILE, STARTED_MARK, FLIGHT = "contract.yaml", "rollouts.mcap", "steering.started", "flight"
 LEARNER_NICE = 10
 LEARNER_RESTARTS = 3
 # Of silence on target_pose, five targets: with the brakes' 25 ms the arm rests within 0.1 s of steering's death.
@@ -221,5 +221,6 @@ def _table(a: Arguments, contract: Contract, bundle: Bundle | None, run_dir: Pat
             "learner_gate": learns and a.clock == "lockstep",
             "listeners": a.recorder + learns,
             "started_mark": str(run_dir / STARTED_MARK),
+            "flight_dir": str(run_dir / FLIGHT),
         },
     )

@@ -13,11 +13,15 @@ import numpy as np
 def write_whole(path: Path, content: bytes):
     """Write beside `path`, sync, rename, sync the folder. Raises OSError; then `path` is as it was."""
     fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
-    with fresh.open("wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    fresh.replace(path)
+    try:
+        with fresh.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        fresh.replace(path)
+    except BaseException:
+        fresh.unlink(missing_ok=True)  # a full disk must not be filled further
+        raise
     sync(path.parent)
 
 

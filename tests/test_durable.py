@@ -70,4 +70,4 @@ def test_arrays_come_back_and_a_failed_write_changes_nothing(tmp_path, monkeypat
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(OSError, match="disk full"):
         write_whole(path, b"short")
-    assert path.read_bytes() == before
+    assert path.read_bytes() == before and [file.name for file in path.parent.iterdir()] == [path.name]

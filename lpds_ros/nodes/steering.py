@@ -33,7 +33,9 @@ from lpds_ros.nodes.messages import (
     stamp_msg,
 )
 from lpds_ros.nodes.steering_drive import LockstepDriver, RealtimeDriver
+from lpds_ros.nodes.steering_flight import Flight
 from lpds_ros.nodes.steering_hand import HandClient
+from lpds_ros.nodes.steering_intruder import intruder
 from lpds_ros.nodes.steering_params import Parameters
 from lpds_ros.nodes.steering_turn import EpisodeTurn
 from lpds_ros.nodes.steering_weights import WeightsInbox
@@ -60,7 +62,7 @@ class SteeringNode(LpdsNode):
 
     NAME = "steering"
     Parameters = Parameters
-    core = _driver = _inbox = _hand = None
+    core = _driver = _inbox = _hand = _flight = None
 
     # -- start --------------------------------------------------------------
 
@@ -80,6 +82,7 @@ class SteeringNode(LpdsNode):
             self.claim_realtime()
         named = dict(seed=p.seed, session=self.session, threaded=not self._lockstep)
         self.core = SteeringCore(self.contract, steering, decoder, **named)
+        self._flight = Flight(self, self.core, steering, decoder)
         self._lock = threading.Lock()
         self._operator: OperatorInput | None = None
         self._begin: tuple[int, int, int] | None = None
@@ -244,6 +247,7 @@ class SteeringNode(LpdsNode):
         elif observation.valid:
             self._measured = observation
         self._tick = self.core.tick(observation, operator)
+        self._noted = (observation, operator)
         return self._tick
 
     def publish(self, targets: tuple[PoseTarget, ...]):
@@ -253,6 +257,7 @@ class SteeringNode(LpdsNode):
 
     def aftermath(self, tick: Tick, then: Callable[[], None] | None = None):
         """Hand out what a tick gave: in lockstep at once, in real time by the executor. then: see HandClient.send."""
+        self._flight.note(*self._noted, tick, self.clock)
         if self._lockstep:
             self._hand_out(tick, then)
         elif tick.decision or tick.episode or tick.gripper or self.core.failure:
@@ -316,19 +321,8 @@ class SteeringNode(LpdsNode):
         """Whether every listener has every record: one that was stalled gets them later than the others."""
         return all(publisher.wait_for_all_acked(Duration()) for publisher in (self._decisions, self._episodes))
 
-    def _look_for_intruders(self):
-        topic = self._targets.topic_name
-        publishers = self.get_publishers_info_by_topic(topic)
-        mine = (self.get_name(), self.get_namespace())
-        others = [p for p in publishers if (p.node_name, p.node_namespace) != mine]
-        names = [f"{p.node_namespace.rstrip('/')}/{p.node_name}" for p in others] or ["a second steering node"]
-        several = len(publishers) > 1
-        self._intruder = (
-            f"another publisher on {topic}: {', '.join(names)}; only steering may command it" if several else ""
-        )
-
     def _publish_status(self):
-        self._look_for_intruders()
+        self._intruder = intruder(self, self._targets)
         tick, latched = self._tick, self.core.latched
         mode, reason = (tick.mode, tick.reason) if tick else (Mode.HOLD, "waiting for the first observation")
         if latched is not None:
@@ -345,6 +339,7 @@ class SteeringNode(LpdsNode):
             prior_digest=self._prior_digest,
             weights_version=self.core.weights_version,
             **self._inbox.report(),
+            flight_record=self._flight.path,
             episode=self.core.episode,
             episode_tick=self.core.episode_tick,
             ticks=self.clock.ticks,
@@ -378,6 +373,8 @@ class SteeringNode(LpdsNode):
             self._inbox.drain()
         if self._hand is not None:
             self._hand.destroy()
+        if self._flight is not None:
+            self._flight.end()
         if self.core is not None:
             self.core.close()
         super().destroy_node()

@@ -47,3 +47,7 @@ class Parameters(RealtimeParameters):
     learner_backlog_limit: int = parameter(100, "updates it may still owe", range=(0, 1_000_000))
     learner_patience_s: float = parameter(60.0, "longest wait for the learner", "s", (0.1, 3600.0))
     status_hz: float = parameter(5.0, "rate of lpds/steering_status", "Hz", (0.1, 100.0))
+    flight_dir: str = parameter("", "folder for recordings of the seconds before a HOLD, STOP or FAULT; empty: none")
+    flight_s: float = parameter(10.0, "seconds before it that are recorded", "s", (0.5, 120.0))
+    flight_tail_s: float = parameter(1.0, "seconds after it", "s", (0.0, 10.0))
+    flight_keep: int = parameter(20, "recordings that are kept; the oldest make room", range=(1, 10_000))

@@ -15,7 +15,7 @@ class Actor:
     """
 
     def __init__(self, parameters: ActorParameters, noise_shape: tuple[int, int], max_radius: float = math.inf):
-        self.version = parameters.version
+        self.parameters, self.version = parameters, parameters.version
         self.radius = min(parameters.radius, max_radius)
         self._shape = noise_shape
         self._shift, self._scale = parameters.state_shift, parameters.state_scale

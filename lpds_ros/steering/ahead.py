@@ -30,7 +30,7 @@ class Ahead:
     """At most one chunk under way, and the rest of the one before it. Used by the tick's thread alone.
 
     threaded: a chunk of a delayed contract is decoded by a thread of its own; otherwise within `request`. late: ticks that
-    ran on the rest of an old chunk. starved: ticks for which nothing was left.
+    ran on the rest of an old chunk. starved: ticks for which nothing was left. first: row at which the running chunk began.
     """
 
     def __init__(self, contract: Contract, chunker: Chunker, *, threaded: bool):
@@ -38,7 +38,7 @@ class Ahead:
         self._longest_ns = contract.horizons.predicted * contract.period_ns
         self._worker = Worker() if threaded and self.delay else None
         self._future: Future | None = None
-        self.late = self.starved = 0
+        self.late = self.starved = self.first = 0
         self.cancel()
 
     @property
@@ -76,10 +76,10 @@ class Ahead:
     def take(self) -> tuple[Chunk, int]:
         """The chunk that is due, and its row to start at. Raises ChunkError when decoding failed."""
         future, self._future = self._future, None
-        chunk, first = future.result(), self._moved
-        self._running = chunk.rows[first:]
+        chunk, self.first = future.result(), self._moved
+        self._running = chunk.rows[self.first :]
         self._rest = self._running[self._horizons.executed :]
-        return chunk, first
+        return chunk, self.first
 
     def bridge(self) -> np.ndarray | None:
         """The next row [d_a] of the chunk before, while the one under way is late; None when there is none.
@@ -119,9 +119,9 @@ class Worker:
     take long, and no tick may wait for it. A daemon: one that hangs does not hold the process.
     """
 
-    def __init__(self):
+    def __init__(self, name: str = "decode"):
         self._jobs: queue.SimpleQueue = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._loop, name="decode", daemon=True)
+        self._thread = threading.Thread(target=self._loop, name=name, daemon=True)
         self._thread.start()
 
     def submit(self, future: Future, call, *arguments):

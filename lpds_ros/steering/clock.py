@@ -17,6 +17,11 @@ class Ring:
         self._values[self.count % len(self._values)] = value
         self.count += 1
 
+    @property
+    def last(self) -> float:
+        """The newest, NaN where there is none."""
+        return float(self._values[(self.count - 1) % len(self._values)]) if self.count else math.nan
+
     def newest(self) -> np.ndarray:
         """The window, oldest first."""
         size = len(self._values)

@@ -20,11 +20,13 @@ from lpds_ros.steering.params import SteeringParams
 from lpds_ros.steering.safety import UnsafeActionError
 from lpds_ros.steering.schedule import Chunk, Chunker, ChunkError, NoiseStream
 from lpds_ros.steering.sight import Sight
-from lpds_ros.steering.target import Target
 from lpds_ros.steering.tick import PoseTarget, Tick
+from lpds_ros.steering.trace import Trace, TracedTarget
 from lpds_ros.weights import ActorParameters
 
 UNHURRIED = 3  # an operator without a policy may take this many times max_ticks
+NO_POLICY, FIRST_CHUNK = "waiting for the operator: no policy is loaded", "decoding the first chunk"
+WAITS = (NO_POLICY, FIRST_CHUNK)  # reasons of a HOLD within an episode in which all is well
 
 __all__ = ["PoseTarget", "SteeringCore", "SteeringParams", "Tick"]
 
@@ -45,7 +47,7 @@ class SteeringCore:
         self._ahead = Ahead(contract, self._chunker, threaded=threaded)
         self._accounts = Accounts(contract, session, bundle.digest if bundle else "")
         self._ladder = Ladder(params.resume_after)
-        self._target = Target(contract, params)
+        self._target = TracedTarget(contract, params)
         self._gripper = GripperLogic(params.gripper_threshold, params.gripper_dwell_s)
         self._sight = Sight(contract.horizons)
         self._open: OpenDecision | None = None
@@ -85,6 +87,12 @@ class SteeringCore:
     def latched(self) -> tuple[Mode, str] | None:
         """(STOP or FAULT, reason) until `arm`, else None."""
         return self._ladder.latched
+
+    def trace(self) -> Trace:
+        """What the last tick did, for the flight recorder: to be asked once after each tick, by its thread."""
+        books = self._accounts
+        moves, first, version = self._target.take(), self._ahead.first, self.weights_version
+        return Trace(moves, self._chunk, first, version, books.episode, books.seed, books.ticks)
 
     def install_weights(self, parameters: ActorParameters):
         """Take up these weights at the next chunk. Raises ValueError when their shapes do not fit the contract."""
@@ -228,7 +236,7 @@ class SteeringCore:
         by_operator = operator is not None and operator.active
         if not by_operator and not self._chunker.ready:
             # Nobody drives: the decision stays open, so that a later mark still finds it.
-            return self._held(now_ns, Mode.HOLD, "waiting for the operator: no policy is loaded", decision)
+            return self._held(now_ns, Mode.HOLD, NO_POLICY, decision)
         if self._ahead.stale(now_ns):
             decision = self._end_decision(truncated=True)
         if by_operator and self._open is not None and (self._open.complete or self._ahead.under_way or self._by_policy):
@@ -311,7 +319,7 @@ class SteeringCore:
         """A tick for which the policy has no row: why. Whatever runs next starts from the measured pose."""
         self._ahead.step(moved=False)
         self._waited = True
-        return "the decoder is late, and the last chunk has run out" if self._by_policy else "decoding the first chunk"
+        return "the decoder is late, and the last chunk has run out" if self._by_policy else FIRST_CHUNK
 
     def _idle(self, otherwise: str) -> tuple[Mode, str]:
         return self._ladder.latched or (Mode.HOLD, otherwise)

@@ -31,7 +31,9 @@ class NoiseStream:
 
 @dataclass(frozen=True)
 class Chunk:
-    """A decoded chunk. noise, delta, rows: float32 [T_p, d_a]. reason: why it is the prior's, or ""."""
+    """A decoded chunk. noise, delta, rows: float32 [T_p, d_a]. reason: why it is the prior's, or "". state: float32 [T_o*d_o]
+    that it was decoded from. weights: those in use, None without.
+    """
 
     source: Source
     version: int
@@ -40,6 +42,8 @@ class Chunk:
     rows: np.ndarray
     reason: str
     decode_s: float
+    state: np.ndarray
+    weights: ActorParameters | None = None
 
     @property
     def delta_sq_mean(self) -> float:
@@ -94,7 +98,7 @@ class Chunker:
         Raises ChunkError when the prior's own chunk is not finite, or the decoder fails.
         """
         start = time.perf_counter()
-        reason = PRIOR_ALONE
+        reason, weights = PRIOR_ALONE, self._actor.parameters if self._actor else None
         if self.version > 0:
             deltas = np.stack([self._actor(state, noise) for noise in noises])
             if np.isfinite(deltas).all():
@@ -102,7 +106,8 @@ class Chunker:
                 if np.isfinite(rows).all():
                     best = _likest(rows, running)
                     taken = noises[best], deltas[best], rows[best]
-                    return Chunk(Source.STEERED, self.version, *taken, "", time.perf_counter() - start)
+                    seconds = time.perf_counter() - start
+                    return Chunk(Source.STEERED, self.version, *taken, "", seconds, state, weights)
                 reason = f"prior: the chunk steered by version {self.version} is not finite"
             else:
                 reason = f"prior: the perturbation of version {self.version} is not finite"
@@ -111,7 +116,8 @@ class Chunker:
             raise ChunkError("the decoder's chunk is not finite: check the observation's range and the bundle")
         best = _likest(rows, running)
         seconds = time.perf_counter() - start
-        return Chunk(Source.PRIOR, self.version, noises[best], self._zero, rows[best], reason, seconds)
+        taken = noises[best], self._zero, rows[best]
+        return Chunk(Source.PRIOR, self.version, *taken, reason, seconds, state, weights)
 
     def _run(self, state: np.ndarray, noises: np.ndarray) -> np.ndarray:
         try:

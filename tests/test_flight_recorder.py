@@ -1,0 +1,356 @@
+"""What is recorded when, and that a recording done again comes out the same, or names where it does not."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from flying import FlyingCell
+from safetensors.numpy import load, save
+from steering_fakes import FakeDecoder, lift, random_actor
+from waiting import wait_for
+
+from lpds_ros.records import Mark, Mode
+from lpds_ros.steering import flight_file
+from lpds_ros.steering.flight_check import check_all, check_commands, check_deltas, row_number
+from lpds_ros.steering.flight_file import FlightError, read_flight, write_flight
+from lpds_ros.steering.flight_writer import FlightWriter
+from lpds_ros.steering.params import SteeringParams
+
+# -- when ------------------------------------------
+
+
+def test_a_stop_is_recorded_once_with_the_seconds_before_and_its_tail():
+    cell = FlyingCell(window_s=2.0, tail_s=0.5)
+    cell.steps(60)
+    cell.core.stop("lpds/stop was called")
+    cell.steps(10)
+    assert (cell.descents, cell.completed) == (1, 0)
+    cell.step()
+    assert (cell.descents, cell.completed) == (1, 1)
+    cell.steps(30)
+    recording = cell.recorder.take()
+    assert recording.came_down.mode == Mode.STOP and recording.came_down.reason == "lpds/stop was called"
+    assert recording.whole and len(recording.entries) == 40 + 1 + 10 and cell.recorder.take() is None
+    assert (cell.descents, cell.completed) == (1, 1)
+
+
+def test_the_window_is_full_when_it_is_taken_in_time():
+    cell = FlyingCell(window_s=2.0, tail_s=0.5)
+    recording = cell.stopped(ticks=60, tail=11)
+    assert len(recording.entries) == 40 + 1 + 10 and recording.event == 40 and recording.whole
+    assert [e.observation.stamp_ns for e in recording.entries] == [t.stamp_ns for t in cell.ticks[-51:]]
+
+
+def test_the_ring_never_grows():
+    cell = FlyingCell(window_s=1.0, tail_s=0.2)
+    ring = cell.recorder._ring
+    cell.steps(200)
+    assert cell.recorder._ring is ring and len(ring) == 20 + 4 + 1
+
+
+@pytest.mark.parametrize("end", [{"success": True}, {}])
+def test_an_episodes_ordinary_end_and_the_wait_after_it_are_not_recorded(end):
+    cell = FlyingCell(lift(max_ticks=20))
+    cell.steps(20)
+    cell.step(**end)
+    assert cell.episodes[-1].reason == ("success" if end else "time")
+    cell.steps(5)
+    cell.core.stop("lpds/stop was called")  # nothing moves any more
+    cell.steps(5)
+    assert cell.descents == 0 and cell.recorder.take() is None
+
+
+def test_waiting_for_the_operator_is_not_recorded_but_what_goes_wrong_meanwhile_is():
+    cell = FlyingCell(decoder=None)
+    cell.step(cell.operator((0.1, 0.0, 0.0, 0.0)))
+    cell.steps(3)
+    assert cell.ticks[-1].mode == Mode.HOLD and cell.descents == 0
+    cell.step(valid=False)
+    assert cell.descents == 1
+
+
+def test_an_operators_failure_mark_is_an_ordinary_end():
+    cell = FlyingCell(lift(reward="operator"))
+    cell.steps(5)
+    cell.step(cell.operator(active=False, mark=Mark.FAILURE))
+    assert cell.episodes[-1].reason == "failure" and cell.descents == 0
+
+
+def test_a_descent_within_the_tail_of_another_belongs_to_it():
+    cell = FlyingCell()
+    cell.steps(10)
+    cell.step(valid=False)
+    recording = cell.stopped(ticks=5, tail=30)
+    assert cell.descents == 1 and recording.came_down.mode == Mode.HOLD
+    assert {e.tick.mode for e in recording.entries} >= {Mode.HOLD, Mode.STOP, Mode.PRIOR}
+
+
+def test_holds_that_follow_soon_are_counted_and_a_stop_is_always_recorded():
+    cell = FlyingCell(window_s=10.0, tail_s=0.25)
+    for number in range(3):
+        cell.steps(8)
+        cell.step(valid=False)
+        cell.steps(8)
+        assert (cell.recorder.take() is not None) == (number == 0)
+    assert cell.descents == 1
+    recording = cell.stopped(ticks=8)
+    assert cell.descents == 2 and recording.skipped == 2
+
+
+def test_an_internal_error_is_recorded_also_out_of_a_hold():
+    cell = FlyingCell()
+    cell.steps(5)
+    cell.step(valid=False)
+    cell.recorder.take()
+    cell.core._sight = None
+    cell.core.tick(cell.observation())
+    assert cell.recorder.take().came_down.mode == Mode.FAULT
+
+
+# -- the file ------------------------------------------
+
+
+def eventful() -> FlyingCell:
+    """The policy with two versions, an operator who asks too much, a refused row, rotation, an invalid observation."""
+    cell = FlyingCell(lift(turns=True))
+    cell.core.install_weights(random_actor(cell.contract, version=4))
+    cell.steps(20)
+    cell.core.install_weights(random_actor(cell.contract, version=5, seed=1, radius=3.0))
+    cell.steps(20)
+    cell.step(cell.operator((0.1, 9.0, 0.0, 0.0, 0.0, 0.9, 1.0)))
+    cell.step(cell.operator((np.nan, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)))
+    cell.steps(12)
+    cell.position = cell.position + 0.2  # pushed aside: the target starts again from there
+    cell.steps(4)
+    cell.recording = cell.stopped()
+    return cell
+
+
+@pytest.fixture(scope="module")
+def flown() -> FlyingCell:
+    return eventful()
+
+
+@pytest.fixture
+def file(flown, tmp_path):
+    path = tmp_path / "some.flight.safetensors"
+    write_flight(path, flown.recording, flown.around, "2026-01-02T03:04:05+00:00")
+    return path
+
+
+def test_a_recording_comes_back_whole(flown, file):
+    recording, around, time = read_flight(file)
+    assert (around, time) == (flown.around, "2026-01-02T03:04:05+00:00")
+    assert (recording.event, recording.whole, recording.skipped) == (
+        flown.recording.event,
+        flown.recording.whole,
+        flown.recording.skipped,
+    )
+    for read, kept in zip(recording.entries, flown.recording.entries, strict=True):
+        assert (read.steady_ns, read.compute_s, read.late_s) == (kept.steady_ns, kept.compute_s, kept.late_s)
+        assert (read.tick.mode, read.tick.reason, read.tick.source, read.tick.gripper) == (
+            kept.tick.mode,
+            kept.tick.reason,
+            kept.tick.source,
+            kept.tick.gripper,
+        )
+        for name in ("data", "position", "orientation", "joints"):
+            np.testing.assert_array_equal(getattr(read.observation, name), getattr(kept.observation, name))
+        for name in ("stamp_ns", "valid", "reason", "gripper_width", "reward", "success", "ages_s"):
+            assert getattr(read.observation, name) == getattr(kept.observation, name)
+        assert (read.operator is None) == (kept.operator is None) and read.trace[2:] == kept.trace[2:]
+        if kept.trace.chunk is not None:
+            np.testing.assert_array_equal(read.trace.chunk.rows, kept.trace.chunk.rows)
+            assert read.trace.chunk.weights.version == kept.trace.chunk.weights.version == read.trace.chunk.version
+    again = file.with_name("again")
+    write_flight(again, recording, around, time)
+    first, second = load(file.read_bytes()), load(again.read_bytes())
+    assert first.keys() == second.keys()
+    for name in (name for name in first if not name.startswith("weights")):  # a header's order is not kept
+        np.testing.assert_array_equal(first[name], second[name], err_msg=name)
+
+
+def test_a_recording_done_again_is_the_same_bit_for_bit(file):
+    recording, around, _ = read_flight(file)
+    checks = {check.what: check for check in check_all(recording, around, FakeDecoder())}
+    assert list(checks) == ["states of chunks", "Δ of chunks", "decoded chunks", "rows asked for", "commands"]
+    for check in checks.values():
+        assert check.equal == check.of >= 4 and not check.differences, check
+    rows = [row_number(entry) for entry in recording.entries if entry.trace.chunk is not None]
+    assert rows[:9] == [0, 1, 2, 3, 4, 5, 6, 7, 0]
+
+
+def altered(file, change):
+    """The same file with something else inside, signed again."""
+    blob = file.read_bytes()
+    header, columns = flight_file._opened(blob)
+    columns = {name: column.copy() for name, column in columns.items()}
+    change(header, columns)
+    text = flight_file.json.dumps(header)
+    metadata = {"format": flight_file.FORMAT, "header": text, "sha256": flight_file._digest(text, columns)}
+    file.write_bytes(save(columns, metadata))
+    return file
+
+
+@pytest.mark.parametrize(
+    "column, at, stage",
+    [
+        ("chunk.delta", (2, 0, 0), "Δ of chunks"),
+        ("chunk.noise", (2, 0, 0), "decoded chunks"),
+        ("chunk.state", (2, 0), "states of chunks"),
+        ("chunk.rows", (1, 3, 1), "rows asked for"),
+        ("moves.row", (7, 0), "rows asked for"),
+        ("moves.sent", (7, 2), "commands"),
+        ("targets.position", (9, 4, 1), "commands"),
+        ("targets.orientation", (9, 0, 3), "commands"),
+        ("observation.position", (54, 0), "commands"),
+    ],
+)
+def test_one_number_that_is_another_is_found_and_named(file, column, at, stage):
+    def nudge(_, columns):
+        value = columns[column][at]
+        columns[column][at] = np.nextafter(value, value.dtype.type(2)) if column != "observation.position" else value + 1e-9
+
+    recording, around, _ = read_flight(altered(file, nudge))
+    checks = {check.what: check for check in check_all(recording, around, FakeDecoder())}
+    assert checks[stage].equal < checks[stage].of
+    if stage == "commands":
+        assert checks[stage].differences[0].startswith(f"tick {at[0]}: ") and "recorded" in checks[stage].differences[0]
+
+
+def test_other_limits_or_weights_are_found(file):
+    recording, around, _ = read_flight(file)
+    check = check_commands(recording, replace(around, params=SteeringParams(max_speed_mps=0.2)))
+    assert check.equal < check.of
+
+    def swap(_, columns):
+        columns["weights.0"], columns["weights.1"] = columns["weights.1"], columns["weights.0"]
+
+    recording, around, _ = read_flight(altered(file, swap))
+    check = check_deltas(recording, around)
+    assert check.equal < check.of and "Δ of version 4" in check.differences[0]
+
+
+def flip(blob, place):
+    changed = bytearray(blob)
+    changed[place] ^= 1
+    return bytes(changed)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda blob: b"",
+        lambda blob: blob[:7],
+        lambda blob: blob[: len(blob) // 2],
+        lambda blob: blob + b"\0",
+        lambda blob: b"\xff" * 8 + blob[8:],
+        lambda blob: flip(blob, -1),
+        lambda blob: flip(blob, len(blob) // 2),
+        lambda blob: b"PK\x03\x04" + blob,
+        lambda blob: save({"a": np.zeros(3)}),
+        lambda blob: save({"a": np.zeros(3)}, {"format": "lpds-flight-0"}),
+        lambda blob: save({"a": np.zeros(3)}, {"format": flight_file.FORMAT, "header": "[" * 10**5, "sha256": ""}),
+    ],
+)
+def test_a_damaged_file_is_refused_with_its_name(file, damage):
+    file.write_bytes(damage(file.read_bytes()))
+    with pytest.raises(FlightError, match="some.flight.safetensors: not a whole recording"):
+        read_flight(file)
+
+
+@pytest.mark.parametrize(
+    "change, told",
+    [
+        (lambda header, columns: columns.pop("reason"), "column reason is missing"),
+        (lambda header, columns: columns.update(more=np.zeros(1)), "unexpected column more"),
+        (lambda header, columns: columns.update(mode=np.zeros(3, np.int64)), "column mode is int64"),
+        (lambda header, columns: columns["mode"].fill(9), "9 is not a valid Mode"),
+        (lambda header, columns: columns["reason"].fill(10**6), "text 1000000 of"),
+        (lambda header, columns: columns["chunk"].fill(99), "number 99 of"),
+        (lambda header, columns: header.update(event=10**6), "its event is tick 1000000"),
+        (lambda header, columns: header.update(ticks="many"), "TypeError"),
+        (lambda header, columns: header.pop("texts"), "KeyError: 'texts'"),
+        (lambda header, columns: header["params"].update(max_speed_mps=-1.0), "max_speed_mps must be a positive"),
+        (lambda header, columns: header["contract"].update(rate_hz=0.0), "rate_hz must lie"),
+        (lambda header, columns: columns.update({"weights.0": columns["weights.0"][:-1]}), "weights"),
+    ],
+)
+def test_a_file_that_contradicts_itself_is_refused(file, change, told):
+    with pytest.raises(FlightError, match=told):
+        read_flight(altered(file, change))
+
+
+# -- the disk ------------------------------------------
+
+
+@pytest.fixture
+def writer(tmp_path):
+    made = []
+
+    def make(folder=None, **options):
+        cell = FlyingCell(lift(), tail_s=0.1)  # for its circumstances
+        failures, files = [], []
+        writer = FlightWriter(
+            folder or tmp_path / "flight",
+            cell.around,
+            tail_s=0.1,
+            written=lambda path, _: files.append(path),
+            failed=failures.append,
+            **options,
+        )
+        made.append(writer)
+        return writer, failures, files
+
+    yield make
+    for writer in made:
+        writer.end()
+
+
+def flights(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_the_newest_files_stay(writer, tmp_path):
+    writer, failures, files = writer(keep=2)
+    for number in range(4):
+        FlyingCell(recorder=writer.recorder).fly()
+        wait_for(lambda count=number + 1: len(files) == count, "a file")
+    assert flights(tmp_path / "flight") == [path.name for path in files[-2:]] and not failures
+    assert writer.path == str(files[-1]) and "-stop-episode-0" in writer.path
+    recording, _, _ = read_flight(files[-1])
+    assert recording.came_down.mode == Mode.STOP
+
+
+def test_a_pending_recording_is_written_at_the_end(writer, tmp_path):
+    writer, _, files = writer()
+    FlyingCell(recorder=writer.recorder).fly(tail=1)
+    writer.end()
+    (path,) = files
+    assert not read_flight(path)[0].whole
+
+
+def test_a_folder_that_cannot_be_written_is_said_once_and_nothing_else_happens(writer, tmp_path):
+    (tmp_path / "flight").write_text("a file in its place")
+    writer, failures, files = writer()
+    for _ in range(2):
+        FlyingCell(recorder=writer.recorder).fly()
+        wait_for(lambda: writer.recorder._event < 0 and failures, "the failure")
+    writer.end()
+    assert len(failures) == 1 and "lpds/stop was called" in failures[0] and "FileExistsError" in failures[0]
+    assert not files and writer.path == ""
+
+
+def test_a_full_disk_leaves_nothing_behind(writer, tmp_path, monkeypatch):
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    writer, failures, files = writer()
+    monkeypatch.setattr("os.fsync", full)
+    FlyingCell(recorder=writer.recorder).fly()
+    wait_for(lambda: failures, "the failure")
+    assert "No space left" in failures[0] and flights(tmp_path / "flight") == []
+    monkeypatch.undo()
+    FlyingCell(recorder=writer.recorder).fly()
+    wait_for(lambda: files, "a file, with room again")
+    assert flights(tmp_path / "flight") == [files[0].name]
