@@ -5,10 +5,27 @@ compared is the last `window` steered episodes, whatever versions ran them, with
 """
 
 from collections import deque
+from dataclasses import dataclass
 
 from lpds_ros.records import Episode
 
 ENDS = ("success", "failure", "time")  # of episodes that say something about the policy
+
+
+@dataclass
+class Tally:
+    """Successes among episodes."""
+
+    wins: int = 0
+    runs: int = 0
+
+    def add(self, success: bool):
+        self.wins += success
+        self.runs += 1
+
+    @property
+    def rate(self) -> float:
+        return self.wins / self.runs if self.runs else 0.0
 
 
 class Canary:
@@ -25,14 +42,19 @@ class Canary:
 
     def _keep(self, version: int):
         """`version` is the best so far, by the last window."""
-        self.kept = version
-        self._record = [episode.success for episode in self._recent]
-        self._own = [episode.success for episode in self._recent if episode.weights_version == version]
+        self.kept, self._record, self._own = version, Tally(), Tally()
+        for episode in self._recent:
+            self._account(episode)
+
+    def _account(self, episode: Episode):
+        self._record.add(episode.success)
+        if episode.weights_version == self.kept:
+            self._own.add(episode.success)
 
     @property
-    def _shown(self) -> list[bool]:
-        """What the bar is made of: the kept version's own episodes once they are half a window, before that its window's."""
-        return self._own if 2 * len(self._own) >= self._window else self._record
+    def _bar(self) -> Tally:
+        """What the kept version has shown: its own episodes once they are a window, before that its window's and those."""
+        return self._own if self._own.runs >= self._window else self._record
 
     def judge(self, episode: Episode) -> str:
         """Account for an ended episode; why the kept version must run again, or "". Episodes that an operator drove or that
@@ -42,19 +64,19 @@ class Canary:
             return ""
         self._recent.append(episode)
         if episode.weights_version == self.kept:
-            self._record.append(episode.success)
-            self._own.append(episode.success)
+            self._account(episode)
             return ""
         if len(self._recent) < self._window:
             return ""
-        wins, shown = sum(e.success for e in self._recent), self._shown
-        fall = sum(shown) / len(shown) - wins / self._window if 2 * len(shown) >= self._window else 0.0
-        if fall <= 0.0:
+        wins, bar = sum(e.success for e in self._recent), self._bar
+        fall = bar.rate - wins / self._window
+        if fall <= 0.0 or 2 * bar.runs < self._window:
             self._keep(episode.weights_version)
+            return ""
         if fall <= self._drop + 1e-9:
             return ""
         return (
-            f"{wins} of the last {self._window} episodes succeeded, {sum(shown)} of {len(shown)} with version {self.kept}: "
+            f"{wins} of the last {self._window} episodes succeeded, {bar.wins} of {bar.runs} with version {self.kept}: "
             f"versions above it up to {episode.weights_version} are rolled back"
         )
 
