@@ -52,15 +52,16 @@ def aggregate_table(tasks) -> str:
     by_method: dict[str, dict[str, list]] = {}
     for (suite, task), methods in tasks.items():
         for method, rows in methods.items():
-            by_method.setdefault(method, {})[f"{suite}/{task}"] = [scores_of(row) for row in rows]
+            by_method.setdefault(method, {})[f"{suite}/{task}"] = rows
     widest = max(len(found) for found in by_method.values())
     full = {method: found for method, found in by_method.items() if len(found) == widest}
     shared = set.intersection(*(set(found) for found in full.values()))
-    lines = [_line(["method", "tasks", "runs", "IQM of scaled scores (95 %)"]), _line(["---", "---:", "---:", "---:"])]
+    head = ["method", "tasks", "runs", "IQM of scaled scores (95 %)", "of the best kept"]
+    lines = [_line(head), _line(["---", *["---:"] * (len(head) - 1)])]
     for method, found in full.items():
         own = {name: found[name] for name in shared}
         runs = sum(len(seeds) for seeds in own.values())
-        lines.append(_line([f"`{method}`", len(own), runs, _score(aggregate(own), "success")]))
+        lines.append(_line([f"`{method}`", len(own), runs, _aggregate(own), _aggregate(_kept_of(own))]))
     left = sorted(set(by_method) - set(full))
     note = f"\n\nNot run on all of these tasks, so not aggregated: {', '.join(f'`{m}`' for m in left)}." if left else ""
     return "\n".join(lines) + f"\n\nOver {', '.join(sorted(shared))}." + note
@@ -75,8 +76,25 @@ def origin(rows: list[dict]) -> str:
 
 def _best(rows, measure: str) -> str:
     """Score of the versions that training alone found best, where every row has one."""
-    found = [raw_of(row | row["kept"]) for row in rows if "kept" in row]
-    return _score(mean_of(found), measure) if len(found) == len(rows) else "–"
+    found = _kept(rows)
+    return _score(mean_of([raw_of(row) for row in found]), measure) if found else "–"
+
+
+def _kept(rows: list[dict]) -> list[dict]:
+    """The rows with the episodes of their best versions; [] where one has none. The prior has one version."""
+    found = [row | row.get("kept", {}) for row in rows if "kept" in row or row["method"] == "prior"]
+    return found if len(found) == len(rows) else []
+
+
+def _kept_of(tasks: dict[str, list[dict]]) -> dict[str, list[dict]]:
+    """The same of several tasks; {} where one lacks it."""
+    found = {task: _kept(rows) for task, rows in tasks.items()}
+    return found if all(found.values()) else {}
+
+
+def _aggregate(tasks: dict[str, list[dict]]) -> str:
+    scores = {task: [scores_of(row) for row in rows] for task, rows in tasks.items()}
+    return _score(aggregate(scores), "success") if scores else "–"
 
 
 def _line(cells) -> str:
