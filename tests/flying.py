@@ -1,7 +1,11 @@
-"""A cell whose ticks a flight recorder notes, for tests of recordings."""
+"""A cell whose ticks a flight recorder notes, and recordings with something else in them, for tests."""
 
+import json
+
+from safetensors.numpy import save
 from steering_fakes import Cell
 
+from lpds_ros.steering import flight_file
 from lpds_ros.steering.flight import FlightRecorder
 from lpds_ros.steering.flight_file import Circumstances
 from lpds_ros.steering.params import SteeringParams
@@ -41,3 +45,15 @@ class FlyingCell(Cell):
         """The recording of it."""
         self.fly(ticks, tail)
         return self.recorder.take()
+
+
+def altered(file, change):
+    """The same file with something else inside, signed again."""
+    blob = file.read_bytes()
+    header, columns = flight_file._opened(blob)
+    columns = {name: column.copy() for name, column in columns.items()}
+    change(header, columns)
+    text = json.dumps(header)
+    metadata = {"format": flight_file.FORMAT, "header": text, "sha256": flight_file._digest(text, columns)}
+    file.write_bytes(save(columns, metadata))
+    return file

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from flying import FlyingCell
+from flying import FlyingCell, altered
 from safetensors.numpy import load, save
 from steering_fakes import FakeDecoder, lift, random_actor
 from waiting import wait_for
@@ -178,18 +178,6 @@ def test_a_recording_done_again_is_the_same_bit_for_bit(file):
         assert check.equal == check.of >= 4 and not check.differences, check
     rows = [row_number(entry) for entry in recording.entries if entry.trace.chunk is not None]
     assert rows[:9] == [0, 1, 2, 3, 4, 5, 6, 7, 0]
-
-
-def altered(file, change):
-    """The same file with something else inside, signed again."""
-    blob = file.read_bytes()
-    header, columns = flight_file._opened(blob)
-    columns = {name: column.copy() for name, column in columns.items()}
-    change(header, columns)
-    text = flight_file.json.dumps(header)
-    metadata = {"format": flight_file.FORMAT, "header": text, "sha256": flight_file._digest(text, columns)}
-    file.write_bytes(save(columns, metadata))
-    return file
 
 
 @pytest.mark.parametrize(
