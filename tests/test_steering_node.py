@@ -31,10 +31,12 @@ from lpds_ros.nodes.messages import (  # noqa: E402
     stamp_ns,
 )
 from lpds_ros.nodes.steering import SteeringNode  # noqa: E402 (imports ROS)
+from lpds_ros.prior.bundle import load_bundle  # noqa: E402
 from lpds_ros.prior.session import DecoderSession  # noqa: E402
 from lpds_ros.records import Mark, Mode, OperatorInput, Source  # noqa: E402
 from lpds_ros.resources import resource  # noqa: E402
 from lpds_ros.steering.ahead import SlowDecoderError  # noqa: E402
+from lpds_ros.steering.flight_file import read_flight  # noqa: E402
 from lpds_ros.weights import pack_weights, sha256  # noqa: E402
 
 SECOND = 1_000_000_000
@@ -400,6 +402,38 @@ def test_a_robot_in_error_cannot_be_armed(ros, tiny_bundle):
     assert not cell.targets and cell.seeds == [100]
     assert cell.call("lpds/arm").success
     ros.wait(lambda: cell.seeds == [100, 101], what="the next episode's reset")
+
+
+def test_a_stop_leaves_a_recording_that_computes_the_same_again(ros, tmp_path, capsys):
+    bundle = load_bundle(resource("models/lift"))
+    weights = tmp_path / "actor.safetensors"
+    weights.write_bytes(pack_weights(actor_for(bundle, version=2, radius=5.0)))
+    flight = {"flight_dir": str(tmp_path / "flight"), "flight_s": 1.0, "flight_tail_s": 0.1}
+    cell = FakeCell(ros, bundle, actor=str(weights), **flight)
+    cell.started()
+    cell.play(30)
+    assert cell.status[-1].flight_record == ""
+    assert cell.call("lpds/stop").success
+    cell.say()
+    ros.wait(lambda: cell.episodes, what="the end of the episode")
+    path = cell.wait_status(lambda s: s.flight_record, "the recording") and cell.status[-1].flight_record
+    recording, _, _ = read_flight(path)
+    assert recording.came_down.mode == Mode.STOP and recording.event == 20
+    assert all(entry.tick.source == Source.STEERED for entry in recording.entries[:20])
+    assert cli.main(["replay", path]) == 0, capsys.readouterr().out
+    ticks = len(recording.entries)
+    assert f"commands          {ticks} of {ticks} equal bit for bit" in capsys.readouterr().out
+
+
+def test_a_recording_that_waits_for_its_tail_is_written_when_the_node_ends(ros, tiny_bundle, tmp_path):
+    cell = FakeCell(ros, tiny_bundle, flight_dir=str(tmp_path / "flight"), flight_tail_s=10.0)
+    cell.started()
+    cell.play(5)
+    cell.play(1, valid=False)
+    cell.steering._flight.end()
+    (path,) = (tmp_path / "flight").iterdir()
+    recording, _, _ = read_flight(path)
+    assert recording.came_down.reason == "stream 'object' is 0.31 s old" and not recording.whole
 
 
 def test_the_operators_stop_needs_no_observation(ros, tiny_bundle):
