@@ -18,6 +18,17 @@ def canonical(q: np.ndarray) -> np.ndarray:
     return 0.0 - q if sign < 0.0 else q
 
 
+def unit_near(q: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """The unit quaternion of the same rotation in the hemisphere of `other`: a sequence of them has no jump of sign.
+
+    Raises ValueError when `q` is not finite or too short to have a direction.
+    """
+    length = math.sqrt(float(q @ q))
+    if not 1e-6 < length < 1e6:
+        raise ValueError(f"a quaternion of length {length} has no direction")
+    return q / (-length if float(q @ other) < 0.0 else length)
+
+
 def multiply(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Hamilton product: rotate by b, then by a."""
     ax, ay, az, aw = a.tolist()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from steering_fakes import DOWN, START, lift, random_actor
+from steering_fakes import DOWN, READY, START, lift, random_actor
 
 from lpds_ros.geometry import angle_between, from_rotation_vector
 from lpds_ros.records import Mode
@@ -124,15 +124,15 @@ def test_deltas_add_up_on_the_command_not_on_the_measured_pose():
     target = Target(lift(), SteeringParams())
     target.seed(START, DOWN)
     for _ in range(3):
-        target.advance(np.array([1, 0, 0, 0], np.float32), START, DOWN)
+        target.advance(np.array([1, 0, 0, 0], np.float32), START, DOWN, READY)
     assert np.allclose(target.sub_targets(0)[-1].position, START + [0.0375, 0, 0])
 
 
 def test_a_target_too_far_ahead_starts_again_from_the_measured_pose():
     target = Target(lift(), SteeringParams())
     target.seed(START, DOWN)
-    for _ in range(20):  # the arm is blocked
-        target.advance(np.array([1, 0, 0, 0], np.float32), START, DOWN)
+    for tick in range(20):  # the arm is blocked; pressed against, it gives way a little
+        target.advance(np.array([1, 0, 0, 0], np.float32), START, DOWN, READY + 0.003 * tick)
         assert np.linalg.norm(target.sub_targets(0)[-1].position - START) <= 0.05 + 0.0125 + 1e-9
 
 
@@ -140,9 +140,9 @@ def test_without_rotation_the_orientation_of_the_start_stays():
     target = Target(lift(), SteeringParams())
     target.seed(START, DOWN)
     tilted = from_rotation_vector(np.array([3.0, 0.4, 0.0]))
-    target.advance(np.array([1, 0, 0, 0], np.float32), START, tilted)
+    target.advance(np.array([1, 0, 0, 0], np.float32), START, tilted, READY)
     target.seed(START, tilted)
-    target.advance(np.array([1, 0, 0, 0], np.float32), START, tilted)
+    target.advance(np.array([1, 0, 0, 0], np.float32), START, tilted, READY)
     assert all(np.array_equal(t.orientation, DOWN) for t in target.sub_targets(0))
 
 
@@ -150,10 +150,10 @@ def test_with_rotation_the_target_turns_and_re_anchors():
     target = Target(lift(turns=True), SteeringParams())
     target.seed(START, DOWN)
     row = np.array([0, 0, 0, 0, 0, 1, 0], np.float32)
-    target.advance(row, START, DOWN)
+    target.advance(row, START, DOWN, READY)
     assert angle_between(target.sub_targets(0)[-1].orientation, DOWN) == pytest.approx(0.03)
-    for _ in range(30):
-        target.advance(row, START, DOWN)
+    for tick in range(30):
+        target.advance(row, START, DOWN, READY + 0.003 * tick)
         assert angle_between(target.sub_targets(0)[-1].orientation, DOWN) <= 0.3 + 0.03 + 1e-9
 
 
@@ -161,7 +161,7 @@ def test_sub_targets_fill_the_period_evenly_and_end_at_the_command():
     contract = lift()
     target = Target(contract, SteeringParams())
     target.seed(START, DOWN)
-    target.advance(np.array([1, 0, 0, 0], np.float32), START, DOWN)
+    target.advance(np.array([1, 0, 0, 0], np.float32), START, DOWN, READY)
     targets = target.sub_targets(1000)
     assert [t.stamp_ns for t in targets] == [1000 + k * 10 * MS for k in range(5)]
     assert np.allclose([t.position[0] - 0.5 for t in targets], np.arange(1, 6) * 0.0025)

@@ -47,7 +47,7 @@ from lpds_ros.robot.gripper import HandCommands
 from lpds_ros.steering.ahead import check_pace
 from lpds_ros.steering.canary import Canary
 from lpds_ros.steering.clock import TickClock
-from lpds_ros.steering.core import SteeringCore, SteeringParams
+from lpds_ros.steering.core import SteeringCore
 from lpds_ros.steering.gate import WeightsGate
 from lpds_ros.steering.tick import PoseTarget, Tick
 
@@ -70,7 +70,7 @@ class SteeringNode(LpdsNode):
         p = self.params
         bundle = None if p.bundle in NO_BUNDLE else load_bundle(p.bundle)
         self.contract = _contract(p.contract, bundle)
-        steering = SteeringParams(target_hz=p.target_hz, max_radius=p.max_radius, candidates=p.candidates)
+        steering = p.steering
         noises = steering.noises(self.contract.horizons.delay)
         decoder = None if bundle is None else DecoderSession(bundle, p.provider, p.threads, variant=p.variant, batch=noises)
         if decoder is not None and p.clock == "realtime" and not p.allow_slow_decoder:
@@ -363,7 +363,8 @@ class SteeringNode(LpdsNode):
             self.publish((PoseTarget(now_ns, self._measured.position, self._measured.orientation),))
         late, starved = self.core.late_ticks
         ahead = f"; {late} ticks on the rest of a chunk, {starved} without any" if late or starved else ""
-        self.get_logger().info(self.clock.summary() + ahead)
+        cut = f"; {self.core.cut_ticks} ticks cut by the safety filter" if self.core.cut_ticks else ""
+        self.get_logger().info(self.clock.summary() + ahead + cut)
 
     def destroy_node(self):
         """End the threads, take the actions off the graph, then the node."""

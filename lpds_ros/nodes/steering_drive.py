@@ -9,10 +9,12 @@ import math
 import sys
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 
 from lpds_ros.nodes.threads import NodeThread
+from lpds_ros.perception.robot import FUTURE_TOLERANCE_NS
 from lpds_ros.realtime import put_first
 from lpds_ros.records import Mode, Observation
 from lpds_ros.steering.clock import Ring, TickClock
@@ -153,7 +155,7 @@ class RealtimeDriver:
             observation = self._await_new(deadline_ns + self._clock.period_ns // 2)
             now_s = time.monotonic()
             if observation is not None:
-                self._last_new_s = now_s
+                self._last_new_s, observation = now_s, self._timely(observation)
             elif (now_s - self._last_new_s) * 1e9 < SILENT_PERIODS * self._clock.period_ns:
                 self._clock.miss()  # the last target stays; no row of the chunk runs on an old observation
                 continue
@@ -182,6 +184,14 @@ class RealtimeDriver:
                     return None
             self._used_ns = self._observation.stamp_ns
             return self._observation
+
+    def _timely(self, observation: Observation) -> Observation:
+        """The observation, made invalid when its stamp is not of now: of another clock, out of a recording, or held up."""
+        age_ns = time.time_ns() - observation.stamp_ns
+        if -FUTURE_TOLERANCE_NS <= age_ns <= SILENT_PERIODS * self._clock.period_ns or not observation.valid:
+            return observation
+        when = f"{age_ns / 1e9:.2f} s old" if age_ns > 0 else f"stamped {-age_ns / 1e9:.2f} s in the future: check both clocks"
+        return replace(observation, valid=False, reason=f"the observation (lpds/observation) is {when}")
 
     def _silence(self, silent_s: float) -> Observation:
         return Observation(

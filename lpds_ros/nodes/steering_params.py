@@ -1,10 +1,12 @@
 """Parameters of the steering node."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from lpds_ros.parameters import parameter
 from lpds_ros.realtime import RealtimeParameters
+from lpds_ros.steering.params import SteeringParams
 
+SAFE = SteeringParams()
 
 @dataclass(frozen=True)
 class Parameters(RealtimeParameters):
@@ -30,6 +32,22 @@ class Parameters(RealtimeParameters):
     seed_base: int = parameter(0, "seed of episode 0; episode e has seed_base + e", range=(0, 2**62))
     episodes: int = parameter(0, "episodes to run; 0: endless", range=(0, 2**31))
     target_hz: float = parameter(100.0, "rate of interpolated pose targets", "Hz", (20.0, 1000.0))
+    max_speed_mps: float = parameter(SAFE.max_speed_mps, "of the commanded pose", "m/s", (0.001, 1.0))
+    max_turn_radps: float = parameter(SAFE.max_turn_radps, "of the commanded pose", "rad/s", (0.001, 2.5))
+    anchor_m: float = parameter(
+        SAFE.anchor_m, "a target farther than this from the measured pose starts again from it", "m", (0.001, 0.2)
+    )
+    anchor_rad: float = parameter(SAFE.anchor_rad, "the same of the orientation", "rad", (0.001, 1.5))
+    joint_margin_rad: float = parameter(
+        SAFE.joint_margin_rad, "no motion drives a joint so near to its limit further out", "rad", (0.01, 1.0)
+    )
+    cut_ticks: int = parameter(SAFE.cut_ticks, "actions in a row that had to be cut: HOLD", range=(1, 10**6))
+    wild_ticks: int = parameter(SAFE.wild_ticks, "actions in a row of more than wild_ratio: HOLD", range=(1, 10**6))
+    wild_ratio: float = parameter(SAFE.wild_ratio, "times the allowed speed", range=(1.0, 1e6))
+    still_m: float = parameter(
+        SAFE.still_m, "a tool that moved less, while two anchors of way were asked for, does not follow", "m", (1e-5, 0.01)
+    )
+    still_rad: float = parameter(SAFE.still_rad, "the same of each joint", "rad", (1e-5, 0.1))
     targets_topic: str = parameter("target_pose", "topic of the pose targets")
     gripper: str = parameter("franka_gripper", "namespace of the gripper's actions")
     homing: bool = parameter(False, "home the gripper at start-up")
@@ -51,3 +69,9 @@ class Parameters(RealtimeParameters):
     flight_s: float = parameter(10.0, "seconds before it that are recorded", "s", (0.5, 120.0))
     flight_tail_s: float = parameter(1.0, "seconds after it", "s", (0.0, 10.0))
     flight_keep: int = parameter(20, "recordings that are kept; the oldest make room", range=(1, 10_000))
+
+    @property
+    def steering(self) -> SteeringParams:
+        """Those of them that are the core's."""
+        own = {field.name for field in fields(self)}
+        return SteeringParams(**{f.name: getattr(self, f.name) for f in fields(SteeringParams) if f.name in own})

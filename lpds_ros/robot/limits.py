@@ -1,5 +1,6 @@
 """Limits of the arm, read from calibration/<robot>.yaml, and which of them a measured state breaks."""
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -82,6 +83,7 @@ class ArmLimits:
         return ""
 
 
+@functools.cache
 def load_limits(robot: str = "fr3") -> ArmLimits:
     """Read calibration/<robot>.yaml. Raises ConfigError/ResourceError saying what is wrong with it."""
     path = resource(f"calibration/{robot}.yaml")

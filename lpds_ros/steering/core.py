@@ -49,7 +49,7 @@ class SteeringCore:
         self._ladder = Ladder(params.resume_after)
         self._target = TracedTarget(contract, params)
         self._gripper = GripperLogic(params.gripper_threshold, params.gripper_dwell_s)
-        self._sight = Sight(contract.horizons)
+        self._sight = Sight(contract.horizons, params)
         self._open: OpenDecision | None = None
         self._chunk: Chunk | None = None
         self._noise: NoiseStream | None = None
@@ -68,6 +68,11 @@ class SteeringCore:
     def late_ticks(self) -> tuple[int, int]:
         """Ticks that ran on the rest of an old chunk because the next was late, and those that had to be held."""
         return self._ahead.late, self._ahead.starved
+
+    @property
+    def cut_ticks(self) -> int:
+        """Ticks whose action the safety filter cut."""
+        return self._target.cuts.total
 
     @property
     def episode(self) -> int:
@@ -252,7 +257,7 @@ class SteeringCore:
             if self._waited:
                 self._target.seed(observation.position, observation.orientation)
                 self._waited = False
-            sent = self._target.advance(row, observation.position, observation.orientation)
+            sent = self._target.advance(row, observation.position, observation.orientation, observation.joints)
         except (ChunkError, UnsafeActionError) as error:
             who = "the operator's " if by_operator else ""
             self._ladder.hold(f"{who}{error}")

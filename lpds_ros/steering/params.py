@@ -13,6 +13,10 @@ class SteeringParams:
     gripper_dwell_s: see GripperLogic. candidates: noises that a chunk decoded ahead is chosen from,
     by how it goes on with the running one. resume_after: clean observations that end a HOLD. max_radius: ‖Δ‖₂ allowed here,
     whatever weights arrive. operator_max_age_s: an operator's command older (or younger) than this does not drive.
+
+    What ends in a HOLD: reach_m, a measured pose farther from the base (no arm reaches there); joint_margin_rad, see JointBox;
+    cut_ticks, rows in a row that were cut; wild_ticks, rows in a row of more than wild_ratio times the allowed speed; still_m,
+    still_rad, see Following.
     """
 
     target_hz: float = 100.0
@@ -26,6 +30,13 @@ class SteeringParams:
     candidates: int = 1
     max_radius: float = 12.0
     operator_max_age_s: float = 0.3
+    reach_m: float = 1.5
+    joint_margin_rad: float = 0.15
+    cut_ticks: int = 60
+    wild_ticks: int = 5
+    wild_ratio: float = 10.0
+    still_m: float = 0.001
+    still_rad: float = 0.002
 
     def __post_init__(self):
         for name, value in vars(self).items():

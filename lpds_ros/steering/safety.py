@@ -1,4 +1,6 @@
-"""The safety filter: what is sent, whatever was asked for. Finite, not too fast, inside the workspace."""
+"""The safety filter: what is sent, whatever was asked for. Finite, not too fast, inside the workspace, and not for long
+what had to be cut.
+"""
 
 import math
 from dataclasses import dataclass
@@ -6,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lpds_ros.contract import Contract
-from lpds_ros.geometry import angle_between, canonical, from_rotation_vector, multiply
+from lpds_ros.geometry import angle_between, from_rotation_vector, multiply, unit_near
 from lpds_ros.steering.params import SteeringParams
 
 
@@ -16,12 +18,22 @@ class UnsafeActionError(ValueError):
 
 @dataclass(frozen=True)
 class Step:
-    """Next commanded pose, and the row that leads there (`sent`, float32 [d_a], as asked where nothing was cut)."""
+    """Next commanded pose, and the row that leads there (`sent`, float32 [d_a], as asked where nothing was cut).
+
+    move [3] m and turn [3] rad lead there from where the step began. excess: the speed asked for, in that allowed.
+    """
 
     position: np.ndarray
     orientation: np.ndarray
+    move: np.ndarray
+    turn: np.ndarray
     sent: np.ndarray
     cut: bool
+    excess: float
+
+
+NO_TURN = np.zeros(3)
+NO_TURN.setflags(write=False)
 
 
 class SafetyFilter:
@@ -55,33 +67,60 @@ class SafetyFilter:
             index = int(np.argmin(np.isfinite(row)))
             raise UnsafeActionError(f"action[{index}] is {row[index]}")
         values = row.astype(np.float64)
-        moved = self._scale_m * values[:3]
-        wanted = _shorten(moved, self._max_step_m)
+        moved, turn = self._scale_m * values[:3], NO_TURN
+        wanted, excess = _shorten(moved, self._max_step_m)
         end = position + wanted
         inside = np.minimum(np.maximum(end, self._low), self._high)
         cut = wanted is not moved
         if (inside != end).any():
-            wanted = _shorten(inside - position, self._max_step_m)
+            wanted, _ = _shorten(inside - position, self._max_step_m)
             end, cut = position + wanted, True
         sent = row.copy()
         if cut:
             sent[:3] = wanted / self._scale_m
         if self._turns:
-            turn = self._scale_rad * values[3:6]
-            limited = _shorten(turn, self._max_turn_rad)
-            if limited is not turn:
+            asked = self._scale_rad * values[3:6]
+            turn, excess_turn = _shorten(asked, self._max_turn_rad)
+            if turn is not asked:
                 cut = True
-                sent[3:6] = limited / self._scale_rad
-            orientation = canonical(multiply(from_rotation_vector(limited), orientation))
+                sent[3:6] = turn / self._scale_rad
+            excess = max(excess, excess_turn)
+            orientation = unit_near(multiply(from_rotation_vector(turn), orientation), orientation)
         if self._grips and abs(values[-1]) > 1.0:
             sent[-1] = math.copysign(1.0, values[-1])
-        return Step(end, orientation, sent, cut)
+        return Step(end, orientation, wanted, turn, sent, cut, excess)
 
 
-def _shorten(vector: np.ndarray, limit: float) -> np.ndarray:
-    """The vector itself, or in its direction as long as the limit."""
+class Cuts:
+    """Counts what the filter cut (`total`). Cutting is a policy's ordinary life at the edge of the workspace; a policy that
+    does nothing else, or asks for many times the allowed speed, is not one to be obeyed.
+    """
+
+    def __init__(self, params: SteeringParams):
+        self._cut_ticks, self._wild_ticks, self._wild_ratio = params.cut_ticks, params.wild_ticks, params.wild_ratio
+        self.total = 0
+        self.reset()
+
+    def reset(self):
+        """A new start. The total stays."""
+        self._cut = self._wild = 0
+
+    def refusal(self, step: Step) -> str:
+        """Count this step; why the arm must not be sent on, or ""."""
+        self.total += step.cut
+        self._cut = self._cut + 1 if step.cut else 0
+        self._wild = self._wild + 1 if step.excess > self._wild_ratio else 0
+        if self._wild >= self._wild_ticks:
+            return f"{self._wild} actions in a row ask for {step.excess:.3g} times the speed allowed"
+        if self._cut >= self._cut_ticks:
+            return f"{self._cut} actions in a row had to be cut: too fast, or out of the workspace"
+        return ""
+
+
+def _shorten(vector: np.ndarray, limit: float) -> tuple[np.ndarray, float]:
+    """The vector itself, or in its direction as long as the limit; and its length in limits."""
     largest = float(np.abs(vector).max())
     if largest == 0.0:
-        return vector
+        return vector, 0.0
     length = largest * math.sqrt(float(np.square(vector / largest).sum()))  # scaled: no overflow, no lost denormals
-    return vector if length <= limit else vector * (limit / length)
+    return (vector if length <= limit else vector * (limit / length)), length / limit

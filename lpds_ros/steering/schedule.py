@@ -10,6 +10,7 @@ from lpds_ros.records import Source
 from lpds_ros.steering.actor import Actor
 from lpds_ros.weights import ActorParameters
 
+SPOILT_LIMIT = 3  # perturbations in a row that are not finite: one is an accident, so many are the weights
 PRIOR_ALONE = "prior: no perturbation installed (version 0)"
 
 
@@ -62,6 +63,7 @@ class Chunker:
         self._contract, self._decoder, self._max_radius = contract, decoder, max_radius
         self._pending: Actor | None = None
         self._actor: Actor | None = None
+        self._spoilt = 0
         self._zero = np.zeros(contract.noise_shape, np.float32)
         self._zero.setflags(write=False)
 
@@ -88,14 +90,15 @@ class Chunker:
         """Take up pending weights: one reference assignment."""
         pending, self._pending = self._pending, None
         if pending is not None:
-            self._actor = pending
+            self._actor, self._spoilt = pending, 0
 
     def decode(self, state: np.ndarray, noises: np.ndarray, running: np.ndarray | None = None) -> Chunk:
         """Perturb and decode; of several noises [M, T_p, d_a] the one is taken whose chunk goes on most like `running`, the
         rows [L, d_a] that are still to come of the chunk before. A perturbation or steered chunk that is not finite is never
         used: the prior's takes its place.
 
-        Raises ChunkError when the prior's own chunk is not finite, or the decoder fails.
+        Raises ChunkError when the prior's own chunk is not finite, the decoder fails, or the perturbation was not finite
+        SPOILT_LIMIT times in a row.
         """
         start = time.perf_counter()
         reason, weights = PRIOR_ALONE, self._actor.parameters if self._actor else None
@@ -104,13 +107,16 @@ class Chunker:
             if np.isfinite(deltas).all():
                 rows = self._run(state, noises + deltas)
                 if np.isfinite(rows).all():
-                    best = _likest(rows, running)
+                    self._spoilt, best = 0, _likest(rows, running)
                     taken = noises[best], deltas[best], rows[best]
                     seconds = time.perf_counter() - start
                     return Chunk(Source.STEERED, self.version, *taken, "", seconds, state, weights)
                 reason = f"prior: the chunk steered by version {self.version} is not finite"
             else:
                 reason = f"prior: the perturbation of version {self.version} is not finite"
+            self._spoilt += 1
+            if self._spoilt >= SPOILT_LIMIT:
+                raise ChunkError(f"{reason.removeprefix('prior: ')}, {self._spoilt} times in a row: other weights are needed")
         rows = self._run(state, noises)
         if not np.isfinite(rows).all():
             raise ChunkError("the decoder's chunk is not finite: check the observation's range and the bundle")

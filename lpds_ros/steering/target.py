@@ -7,9 +7,11 @@ target up against an obstacle (reference: CRISP integrates on its last target, U
 import numpy as np
 
 from lpds_ros.contract import Contract
-from lpds_ros.geometry import slerp
+from lpds_ros.geometry import slerp, unit_near
+from lpds_ros.robot.joint_box import JointBox
+from lpds_ros.steering.following import Following
 from lpds_ros.steering.params import SteeringParams
-from lpds_ros.steering.safety import SafetyFilter
+from lpds_ros.steering.safety import Cuts, SafetyFilter, UnsafeActionError
 from lpds_ros.steering.tick import PoseTarget
 
 
@@ -17,7 +19,9 @@ class Target:
     """Seeded from a measured pose, advanced by action rows, published as interpolated sub-targets."""
 
     def __init__(self, contract: Contract, params: SteeringParams):
-        self._filter = SafetyFilter(contract, params)
+        self._filter, self.cuts = SafetyFilter(contract, params), Cuts(params)
+        self._joint_box = JointBox(params.joint_margin_rad)
+        self._following = Following(params.anchor_m, params.anchor_rad, params.still_m, params.still_rad)
         self._period_ns = contract.period_ns
         self._count = params.targets_per_period(contract.period_s)
         self._turns = contract.action.rotation != "none"
@@ -38,14 +42,16 @@ class Target:
 
         Seeded again in an episode, a contract without rotation keeps the orientation the episode started with.
         """
-        if self._pose is not None and not self._turns:
-            orientation = self._pose[1]
+        if self._pose is not None:
+            orientation = unit_near(orientation, self._pose[1]) if self._turns else self._pose[1]
+        self.cuts.reset()
+        self._following.reset()
         self._pose = (_frozen(position), _frozen(orientation))
         self._last = self._last or self._pose
 
-    def advance(self, row: np.ndarray, position: np.ndarray, orientation: np.ndarray) -> np.ndarray:
-        """Integrate one row [d_a]; position, orientation: measured. Returns the row that was sent. Raises
-        UnsafeActionError.
+    def advance(self, row: np.ndarray, position: np.ndarray, orientation: np.ndarray, joints: np.ndarray) -> np.ndarray:
+        """Integrate one row [d_a]; position, orientation, joints: measured. Returns the row that was sent. Raises
+        UnsafeActionError; then the commanded pose is as it was.
 
         After a re-anchoring the sent row counts from the measured pose.
         """
@@ -53,8 +59,15 @@ class Target:
         if self._filter.far(base, position):
             base = position
         if self._filter.turned(turned, orientation):
-            turned = orientation
+            turned = unit_near(orientation, turned)
         step = self._filter.step(base, turned, row)
+        refusal = (
+            self._joint_box.refusal(joints, step.move, step.turn)
+            or self.cuts.refusal(step)
+            or self._following.refusal(step.move, step.turn, position, joints)
+        )
+        if refusal:
+            raise UnsafeActionError(refusal)
         self._pose = (_frozen(step.position), _frozen(step.orientation))
         self.hold()
         return step.sent

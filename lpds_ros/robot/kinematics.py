@@ -1,0 +1,37 @@
+"""Forward kinematics of the Franka arm: where the tool is, and how it moves with the joints. Numpy only.
+
+Source: Franka's Denavit-Hartenberg parameters (Craig's convention), "Robot and interface specifications"; the hand's tool
+centre point of franka_description.
+"""
+
+import math
+
+import numpy as np
+
+A_M = (0.0, 0.0, 0.0, 0.0825, -0.0825, 0.0, 0.088)
+D_M = (0.333, 0.0, 0.316, 0.0, 0.384, 0.0, 0.0)
+ALPHA_RAD = (0.0, -math.pi / 2, math.pi / 2, math.pi / 2, -math.pi / 2, math.pi / 2, math.pi / 2)
+TOOL_M = 0.107 + 0.1034  # flange, then the hand's tool centre point, along the last joint's axis
+DAMPING = 1e-3
+
+
+def tool_jacobian(q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Tool centre point [3] m in the base frame, and the geometric Jacobian [6, 7] (m and rad per rad), at q [7] rad."""
+    frame = np.eye(4)
+    axes, origins = np.empty((7, 3)), np.empty((7, 3))
+    for i, angle in enumerate(q.tolist()):
+        c, s, ca, sa = math.cos(angle), math.sin(angle), math.cos(ALPHA_RAD[i]), math.sin(ALPHA_RAD[i])
+        link = [[c, -s, 0, A_M[i]], [s * ca, c * ca, -sa, -sa * D_M[i]], [s * sa, c * sa, ca, ca * D_M[i]], [0, 0, 0, 1]]
+        frame = frame @ np.array(link)
+        axes[i], origins[i] = frame[:3, 2], frame[:3, 3]
+    tool = frame[:3, 3] + TOOL_M * frame[:3, 2]
+    return tool, np.vstack([np.cross(axes, tool - origins).T, axes.T])
+
+
+def joint_step(q: np.ndarray, move: np.ndarray, turn: np.ndarray) -> np.ndarray:
+    """The joints' step [7] rad, smallest and damped near singularities, that moves the tool by `move` [3] m and turns it by the
+    rotation vector `turn` [3] rad, at q [7] rad.
+    """
+    jacobian = tool_jacobian(q)[1]
+    damped = jacobian @ jacobian.T + DAMPING**2 * np.eye(6)
+    return jacobian.T @ np.linalg.solve(damped, np.concatenate([move, turn]))
