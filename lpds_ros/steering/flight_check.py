@@ -113,7 +113,7 @@ def check_commands(recording: Recording, around: Circumstances) -> Check:
         if i == 0 or differences or moves.before is None:  # after a difference: again from what was recorded
             target.clear()
             target.restore(moves.before, moves.last)
-        found = repeat(target, moves, observation.position, observation.orientation)
+        found = repeat(target, moves, observation.position, observation.orientation, observation.joints)
         pairs = [("the pose before", _flat(moves.before), _flat(found.before)), ("the row sent", moves.sent, found.sent)]
         again = target.sub_targets(entry.tick.stamp_ns)
         for name in ("stamp_ns", "position", "orientation"):

@@ -73,9 +73,9 @@ class TracedTarget(Target):
         self._seeded = True
         super().seed(position, orientation)
 
-    def advance(self, row: np.ndarray, position: np.ndarray, orientation: np.ndarray) -> np.ndarray:
+    def advance(self, row: np.ndarray, position: np.ndarray, orientation: np.ndarray, joints: np.ndarray) -> np.ndarray:
         self._row = row
-        self._sent = super().advance(row, position, orientation)
+        self._sent = super().advance(row, position, orientation, joints)
         return self._sent
 
     def hold(self):
@@ -83,13 +83,15 @@ class TracedTarget(Target):
         super().hold()
 
 
-def repeat(target: TracedTarget, moves: Moves, position: np.ndarray, orientation: np.ndarray) -> Moves:
+def repeat(
+    target: TracedTarget, moves: Moves, position: np.ndarray, orientation: np.ndarray, joints: np.ndarray
+) -> Moves:
     """Do the same to `target` at the same measured pose; what came of it."""
     if moves.seeded:
         target.seed(position, orientation)
     if moves.row is not None:
         try:
-            target.advance(moves.row, position, orientation)
+            target.advance(moves.row, position, orientation, joints)
         except ValueError:
             pass  # refused here too: `sent` says so
     while target._holds < moves.holds:  # `advance` holds by itself
