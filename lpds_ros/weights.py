@@ -28,7 +28,8 @@ class ActorParameters:
     """One immutable version of Δ_θ.
 
     layers: ((W float32 [out, in], b float32 [out]), ...), ReLU between them, input concat((s - shift) / scale, ε) or the
-    state alone (`context`), output T_p * d_a. radius: ‖Δ‖₂ never exceeds it. version 0 is the prior: its last layer is zero.
+    state alone (`context`), output T_p * d_a. radius: ‖Δ‖₂ never exceeds it. noise_scale: standard deviation of the ε that is
+    steered, at most 1. version 0 is the prior: its last layer is zero.
     """
 
     version: int
@@ -40,11 +41,12 @@ class ActorParameters:
     state_shift: np.ndarray
     state_scale: np.ndarray
     layers: tuple[tuple[np.ndarray, np.ndarray], ...]
+    noise_scale: float = 1.0
 
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 over the tensors: equal for the same function under another version."""
-        found = hashlib.sha256(self.context.encode())
+        found = hashlib.sha256(f"{self.context} {self.noise_scale!r}".encode())
         for array in (self.state_shift, self.state_scale, *(a for layer in self.layers for a in layer)):
             found.update(np.ascontiguousarray(array, np.float32).tobytes())
         return found.hexdigest()
@@ -75,6 +77,7 @@ def pack_weights(parameters: ActorParameters) -> bytes:
         "contract_digest": parameters.contract_digest,
         "prior_digest": parameters.prior_digest,
         "radius": repr(float(parameters.radius)),
+        "noise_scale": repr(float(parameters.noise_scale)),
         "context": parameters.context,
     }
     return save({k: np.ascontiguousarray(v, np.float32) for k, v in tensors.items()}, metadata)
@@ -106,6 +109,16 @@ def _integer(metadata: dict, key: str) -> int:
     return int(text)
 
 
+def _number(metadata: dict, key: str, absent: str, most: float) -> float:
+    try:
+        value = float(metadata.get(key, absent))
+    except (TypeError, ValueError):
+        value = float("nan")
+    if not 0.0 <= value <= most:
+        raise WeightsError(f"weights {key} {value} is not a number in [0, {most:g}]")
+    return value
+
+
 def unpack_weights(blob: bytes, *, contract: Contract, prior_digest: str, newer_than: int = -1) -> ActorParameters:
     """Check everything, then return the parameters. Raises WeightsError on the first check that fails.
 
@@ -124,12 +137,8 @@ def unpack_weights(blob: bytes, *, contract: Contract, prior_digest: str, newer_
     context = metadata.get("context")
     if context not in CONTEXTS:
         raise WeightsError(f"weights context {str(context)[:40]!r} is not one of {', '.join(CONTEXTS)}")
-    try:
-        radius = float(metadata.get("radius", "nan"))
-    except (TypeError, ValueError):
-        radius = float("nan")
-    if not 0.0 <= radius < 1e6:
-        raise WeightsError(f"weights radius {radius} is not a number in [0, 1e6)")
+    radius = _number(metadata, "radius", "nan", most=1e6)
+    noise_scale = _number(metadata, "noise_scale", "1.0", most=1.0)  # weights of before have none
     try:
         tensors = load(blob)
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
@@ -149,6 +158,7 @@ def unpack_weights(blob: bytes, *, contract: Contract, prior_digest: str, newer_
         state_shift=_take(tensors, "state_shift", (contract.state_size,)),
         state_scale=_positive(_take(tensors, "state_scale", (contract.state_size,))),
         layers=_layers(tensors, contract, context),
+        noise_scale=noise_scale,
     )
 
 

@@ -205,6 +205,20 @@ def test_ensemble_equals_its_members_evaluated_one_by_one():
         torch.testing.assert_close(net(x)[e], value, rtol=1e-5, atol=1e-6)
 
 
+def test_a_smaller_spread_is_steered_and_published_and_the_critic_still_knows_all_of_the_noise():
+    learner = make(dataclasses.replace(FAST, noise_scale=0.25))
+    seen = {}
+    actor = learner.actor.raw
+    learner.actor.raw = lambda state, noise: seen.setdefault("actor", noise) is None or actor(state, noise)
+    for _ in range(50):
+        learner.update()
+    assert seen["actor"].std().item() == pytest.approx(0.25, abs=0.03)
+    _, latent, _ = learner.pool.sample(64, learner.rng)
+    base = latent.unflatten(0, (-1, FAST.distill_noises))[:, : FAST.distill_noises // 2]
+    assert base.std().item() == pytest.approx(1.0, abs=0.1)
+    assert learner.actor_parameters().noise_scale == 0.25
+
+
 def test_the_gain_is_what_every_critic_agrees_on_whatever_their_offsets():
     learner = make(dataclasses.replace(FAST, critics=2, actor_target="gain", lagrangian=False, actor_noises=1))
     slopes = {}

@@ -1,6 +1,7 @@
 """The steering core: chunks, books, takeover, holds and stops, tick by tick on a fake clock."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from steering_fakes import DOWN, SECOND, START, Cell, FakeDecoder, lift, random_
 
 from lpds_ros.records import Mark, Mode, Source
 from lpds_ros.steering.core import UNHURRIED, SteeringParams
+from lpds_ros.weights import WeightsError, pack_weights, unpack_weights
 
 
 def stream(ticks):
@@ -83,6 +85,26 @@ def test_steered_commands_differ_and_their_perturbation_is_recorded():
     assert (decision.source, decision.weights_version) == (Source.STEERED, 1)
     assert 0 < np.linalg.norm(decision.delta) <= 0.7
     assert steered.ticks[0].delta_sq_mean == pytest.approx(np.mean(decision.delta.astype(float) ** 2))
+
+
+def test_weights_steer_noise_of_the_spread_they_were_learned_for():
+    whole, quiet = Cell(), Cell()
+    weights = random_actor(whole.contract, version=1, radius=0.7)
+    whole.core.install_weights(weights)
+    blob = pack_weights(replace(weights, noise_scale=0.25))
+    quiet.core.install_weights(unpack_weights(blob, contract=quiet.contract, prior_digest=""))
+    whole.steps(17), quiet.steps(17)
+    assert np.array_equal(0.25 * whole.decisions[0].noise, quiet.decisions[0].noise)
+    first = quiet.decisions[0]
+    chunk = quiet.decoder.decode(first.observation[None], (first.noise + first.delta)[None])
+    assert np.array_equal(chunk[0], first.chunk)
+
+
+@pytest.mark.parametrize("scale", [-0.1, 1.5, float("nan"), float("inf")])
+def test_a_spread_that_cannot_be_is_refused(scale):
+    blob = pack_weights(replace(random_actor(lift()), noise_scale=scale))
+    with pytest.raises(WeightsError, match="noise_scale"):
+        unpack_weights(blob, contract=lift(), prior_digest="")
 
 
 def test_noise_depends_on_run_seed_and_episode_seed_alone():

@@ -22,6 +22,7 @@ from lpds_ros.learning.replay import Transitions
 # Each name: the kind of method, what it is, and the fields that make it this one.
 METHODS: dict[str, tuple[str, str, dict]] = {
     "prior": ("prior", "the frozen prior", {}),
+    "prior-quiet": ("prior", "the frozen prior with the noise set to zero: its likeliest chunk", {"noise_scale": 0.0}),
     "lpds": ("lpds", "LP-DS", {}),
     "lpds-no-lagrangian": ("lpds", "LP-DS without the Lagrangian: the hard bound alone", {"lagrangian": False}),
     "lpds-no-bound": ("lpds", "LP-DS without the hard bound", {"bound_factor": 0.0}),
@@ -29,6 +30,7 @@ METHODS: dict[str, tuple[str, str, dict]] = {
     "lpds-shift": ("lpds", "a mean shift Δ(s) that does not see the noise", {"context": "state"}),
     "lpds-base": ("lpds", "Q^W distilled on base noise alone, as in the paper", {"distill_base_fraction": 1.0}),
     "lpds-gain": ("lpds", "LP-DS climbing the gain that five critics agree on", {"actor_target": "gain", "critics": 5}),
+    "lpds-quiet": ("lpds", "LP-DS on base noise of half the spread", {"noise_scale": 0.5}),
     "lpds-demos": ("lpds", "a quarter of each batch from the demonstrations", {"demo_share": 0.25}),
     "residual": ("residual", "the residual in action space", {}),
     "dsrl-na": ("dsrl", "DSRL, noise-aliased, as published", {}),
@@ -66,14 +68,15 @@ class Method(Protocol):
 
 
 class Frozen:
-    """The prior: w = ε."""
+    """The prior: w = ε, its spread times `noise_scale`."""
 
     learner = None
 
-    def __init__(self, prior: Prior):
-        self._prior = prior
+    def __init__(self, prior: Prior, noise_scale: float = 1.0):
+        self._prior, self._noise_scale = prior, np.float32(noise_scale)
 
     def choose(self, state, noise) -> Choice:
+        noise = self._noise_scale * noise
         return Choice(noise, self._prior.decode(state, noise), np.full(len(state), np.nan))
 
     explore = choose
@@ -83,12 +86,15 @@ class Frozen:
 
 
 class Steered:
-    """LP-DS: w = ε + Δ_θ(s, ε), the published (averaged) actor; with `residual` a = clip(Φ(s, ε) + Δ_θ(s, ε))."""
+    """LP-DS: w = ε + Δ_θ(s, ε), the spread of ε times the configuration's noise_scale, the published (averaged) actor; with
+    `residual` a = clip(Φ(s, ε) + Δ_θ(s, ε)).
+    """
 
     def __init__(self, prior: Prior, learner: Learner, *, residual: bool = False):
         self.learner, self._prior, self._residual = learner, prior, residual
 
     def choose(self, state, noise) -> Choice:
+        noise = np.float32(self.learner.config.noise_scale) * noise
         delta = self.learner.perturb(state, noise)
         moved = np.square(delta).mean((1, 2))
         if self._residual:
@@ -96,7 +102,11 @@ class Steered:
             return Choice(noise, np.clip(chunk, self._prior.action_low, self._prior.action_high), moved)
         return Choice(noise + delta, self._prior.decode(state, noise + delta), moved)
 
-    explore = choose
+    def explore(self, state, noise) -> Choice:
+        """Until the learner is warm the prior explores, with all of its noise."""
+        if self.learner.warm:
+            return self.choose(state, noise)
+        return Choice(noise, self._prior.decode(state, noise), np.zeros(len(state)))
 
     def keep(self, state, choice, reward, terminated, truncated, next_state):
         action = choice.chunk[:, : self._prior.task.problem.horizons.executed].reshape(len(state), -1)
@@ -198,9 +208,9 @@ def configure(text: str, task: Task):
 
 def make_method(text: str, prior: Prior, config, seed: int) -> Method:
     """The method named `text` with the configuration of `configure`, fresh, with random weights of `seed`."""
-    kind = METHODS[parse_method(text)[0]][0]
+    kind, _, own = METHODS[parse_method(text)[0]]
     if kind == "prior":
-        return Frozen(prior)
+        return Frozen(prior, **own)
     if kind == "dppo":
         return _make_dppo(text, prior, config, seed)
     arguments = dict(

@@ -8,7 +8,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from lpds_ros.bench.paths import file_of, load
-from lpds_ros.bench.results import latest
+from lpds_ros.bench.results import latest, learns
 from lpds_ros.bench.statistics import grouped
 
 COLOURS = ("#1f6fb4", "#c0392b", "#2e8b57", "#8e44ad", "#d68910", "#16807a", "#7f5539", "#d6336c", "#495057", "#94b000")
@@ -42,10 +42,11 @@ def draw_curves(rows: list[dict], out: Path) -> list[Path]:
 
 def _panel(axes, methods: dict[str, list[dict]], name: str, colours: dict[str, str]):
     for method, rows in methods.items():
-        if method == "prior":
+        if not learns(method):
             levels = [row["final"][name] for row in rows if row["final"].get(name) is not None]
             if levels:
-                axes.axhline(np.mean(levels), color=PRIOR, linestyle="--", linewidth=1.2, label="prior")
+                style = "--" if method == "prior" else ":"
+                axes.axhline(np.mean(levels), color=PRIOR, linestyle=style, linewidth=1.2, label=method)
             continue
         steps, values = _aligned(rows, name)
         if np.isfinite(values).any():
@@ -92,7 +93,7 @@ def draw_paths(rows: list[dict], results: Path, out: Path, drawing: dict) -> lis
 
 def _colours(methods: list[str]) -> dict[str, str]:
     """One colour for each method, the same in every column of a picture."""
-    learned = [method for method in dict.fromkeys(methods) if method != "prior"]
+    learned = [method for method in dict.fromkeys(methods) if learns(method)]
     return {method: COLOURS[i % len(COLOURS)] for i, method in enumerate(learned)}
 
 

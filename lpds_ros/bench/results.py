@@ -93,6 +93,11 @@ def latest(rows: list[dict]) -> dict[tuple, dict]:
     return {key_of(row): row for row in rows}
 
 
+def learns(method: str) -> bool:
+    """Whether a method is more than the prior (`prior`, `prior-quiet`), of which nothing depends on a run's seed."""
+    return not method.startswith("prior")
+
+
 def plain(value):
     """Plain JSON of numpy scalars and nested containers; what is not finite becomes null."""
     if isinstance(value, dict):

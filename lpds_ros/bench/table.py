@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lpds_ros.bench.results import latest
+from lpds_ros.bench.results import latest, learns
 from lpds_ros.bench.statistics import Estimate, aggregate, grouped, mean_of, raw_of, scores_of, steps_to
 
 HALFWAY = 0.5
@@ -38,7 +38,7 @@ def task_table(methods: dict[str, list[dict]]) -> str:
         gain = f"{score.value - prior.value:+{_digits(measure)}}" if prior and method != "prior" else "–"
         cells = [f"`{method}`", len(rows), _span(row["environment_steps"] for row in rows), _score(score, measure)]
         cells += [_best(rows, measure)] * kept + [gain]
-        cells += [_threshold(rows, threshold) if method != "prior" else "–"]
+        cells += [_threshold(rows, threshold) if learns(method) else "–"]
         cells += [_mean(rows, name) for name in ("entropy", "energy", "latent_norm", "delta_sq_mean")]
         if modes:
             cells.append(f"{_mean(rows, 'effective_modes')} of {len(first['mode_names'])}")
@@ -81,8 +81,8 @@ def _best(rows, measure: str) -> str:
 
 
 def _kept(rows: list[dict]) -> list[dict]:
-    """The rows with the episodes of their best versions; [] where one has none. The prior has one version."""
-    found = [row | row.get("kept", {}) for row in rows if "kept" in row or row["method"] == "prior"]
+    """The rows with the episodes of their best versions; [] where one has none. A prior has one version."""
+    found = [row | row.get("kept", {}) for row in rows if "kept" in row or not learns(row["method"])]
     return found if len(found) == len(rows) else []
 
 

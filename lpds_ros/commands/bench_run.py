@@ -33,6 +33,7 @@ def run(args) -> int:
     from lpds_ros.bench.evaluate import Probe
     from lpds_ros.bench.methods import configure
     from lpds_ros.bench.priors import load_prior
+    from lpds_ros.bench.results import learns
     from lpds_ros.bench.task import find_tasks, named_by_prior
 
     tasks = find_tasks(args.suite, args.task)
@@ -68,9 +69,9 @@ def run(args) -> int:
             for seed in args.seeds:
                 for method in methods:
                     # Nothing of the prior depends on the seed: the same episodes again would only look like evidence.
-                    if method == "prior" and seed != args.seeds[0]:
+                    if not learns(method) and seed != args.seeds[0]:
                         continue
-                    one(args, task, method, 0 if method == "prior" else seed, prior, probe, results, stop)
+                    one(args, task, method, seed if learns(method) else 0, prior, probe, results, stop)
                     if stop.is_set():
                         print("stopped; the same command goes on from here")
                         return 130

@@ -21,6 +21,8 @@ class LearnerConfig:
     alpha_proportional: float = 0.05  # (choice) added to α per unit of violation: damps its swing; 0 is plain dual ascent
     alpha_relative: bool = True  # (choice) the constraint is ‖Δ‖²/δ − 1, so that α has the unit of Q whatever δ is
     lagrangian: bool = True  # false: α stays 0 (ablation)
+    # (choice) spread of the base noise that is steered: below 1 the prior's likelier chunks, at the price of its modes
+    noise_scale: float = 1.0
     context: Literal["state_noise", "state"] = "state_noise"  # "state": a mean shift Δ(s) (ablation)
 
     # Critics
@@ -83,7 +85,7 @@ class LearnerConfig:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
         if self.distill_pool < self.distill_fresh:
             raise ValueError(f"distill_pool must be at least distill_fresh, got {self.distill_pool}")
-        for name in ("gamma", "distill_base_fraction", "target_refresh", "demo_share", "actor_ema", "tau"):
+        for name in ("gamma", "noise_scale", "distill_base_fraction", "target_refresh", "demo_share", "actor_ema", "tau"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ValueError(f"{name} must lie in [0, 1], got {getattr(self, name)}")
         for name in (

@@ -101,7 +101,7 @@ class Learner(ReplayLearner):
         """
         serial = batch.serial.numpy()
         stale = np.flatnonzero(~self._next_actions.known(serial) | (self.rng.random(len(serial)) < self.config.target_refresh))
-        noise = self._normal(len(stale))
+        noise = self._base_noise(len(stale))
         latent = noise + self.actor(next_state[stale], noise)
         pool_state, pool_latent = self._distillation_set(batch.state)
         action = self._act(torch.cat([batch.next_state[stale], pool_state]), torch.cat([latent, pool_latent]))
@@ -132,7 +132,12 @@ class Learner(ReplayLearner):
         state = state[drawn].repeat_interleave(noises, 0)
         noise = self._normal(len(state))
         steered = torch.arange(len(state))[:, None] % noises >= round(self.config.distill_base_fraction * noises)
-        return state, torch.where(steered, noise + self.actor(self._normalise(state), noise), noise)
+        base = self.config.noise_scale * noise
+        return state, torch.where(steered, base + self.actor(self._normalise(state), base), noise)
+
+    def _base_noise(self, rows: int) -> Tensor:
+        """ε as it is steered [rows, T_p·d_a]. Q^W is fitted on all of the prior's noise, so that it knows where to go."""
+        return self.config.noise_scale * self._normal(rows)
 
     def _update_noise_critic(self, state: Tensor, latent: Tensor, action: Tensor) -> dict[str, float]:
         """Q_i^W(s, w) regresses on Q_i^A(s, Φ(s, w)), member by member.
@@ -156,7 +161,7 @@ class Learner(ReplayLearner):
         which differ more from state to state than noises differ within one, choose no longer who is listened to.
         """
         state = state.repeat_interleave(self.config.actor_noises, 0)
-        noise = self._normal(len(state))
+        noise = self._base_noise(len(state))
         raw = self.actor.raw(state, noise)
         delta = self.actor.project(raw)
         values = self.noise_critic(torch.cat([state, noise + delta], -1))
@@ -247,6 +252,7 @@ class Learner(ReplayLearner):
             contract_digest=self.contract.digest,
             prior_digest=self.prior_digest,
             radius=self.actor.radius,
+            noise_scale=self.config.noise_scale,
             context=self.config.context,
             state_shift=self._shift.numpy(),
             state_scale=self._scale.numpy(),

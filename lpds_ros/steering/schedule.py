@@ -32,8 +32,8 @@ class NoiseStream:
 
 @dataclass(frozen=True)
 class Chunk:
-    """A decoded chunk. noise, delta, rows: float32 [T_p, d_a]. reason: why it is the prior's, or "". state: float32 [T_o*d_o]
-    that it was decoded from. weights: those in use, None without.
+    """A decoded chunk. noise (ε as it was steered), delta, rows: float32 [T_p, d_a]. reason: why it is the prior's, or "".
+    state: float32 [T_o*d_o] that it was decoded from. weights: those in use, None without.
     """
 
     source: Source
@@ -103,12 +103,13 @@ class Chunker:
         start = time.perf_counter()
         reason, weights = PRIOR_ALONE, self._actor.parameters if self._actor else None
         if self.version > 0:
-            deltas = np.stack([self._actor(state, noise) for noise in noises])
+            base = noises * np.float32(weights.noise_scale)
+            deltas = np.stack([self._actor(state, noise) for noise in base])
             if np.isfinite(deltas).all():
-                rows = self._run(state, noises + deltas)
+                rows = self._run(state, base + deltas)
                 if np.isfinite(rows).all():
                     self._spoilt, best = 0, _likest(rows, running)
-                    taken = noises[best], deltas[best], rows[best]
+                    taken = base[best], deltas[best], rows[best]
                     seconds = time.perf_counter() - start
                     return Chunk(Source.STEERED, self.version, *taken, "", seconds, state, weights)
                 reason = f"prior: the chunk steered by version {self.version} is not finite"
