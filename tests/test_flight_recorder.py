@@ -11,7 +11,7 @@ from waiting import wait_for
 
 from lpds_ros.records import Mark, Mode
 from lpds_ros.steering import flight_file
-from lpds_ros.steering.flight_check import check_all, check_commands, check_deltas, row_number
+from lpds_ros.steering.flight_check import check_all, check_commands, check_deltas, check_gripper, row_number
 from lpds_ros.steering.flight_file import FlightError, read_flight, write_flight
 from lpds_ros.steering.flight_writer import FlightWriter
 from lpds_ros.steering.params import SteeringParams
@@ -173,7 +173,8 @@ def test_a_recording_comes_back_whole(flown, file):
 def test_a_recording_done_again_is_the_same_bit_for_bit(file):
     recording, around, _ = read_flight(file)
     checks = {check.what: check for check in check_all(recording, around, FakeDecoder())}
-    assert list(checks) == ["states of chunks", "Δ of chunks", "decoded chunks", "rows asked for", "commands"]
+    assert list(checks) == ["states of chunks", "Δ of chunks", "decoded chunks", "rows asked for", "commands", "gripper"]
+    assert checks.pop("gripper").of == 0  # its episode began before the recording
     for check in checks.values():
         assert check.equal == check.of >= 4 and not check.differences, check
     rows = [row_number(entry) for entry in recording.entries if entry.trace.chunk is not None]
@@ -204,6 +205,17 @@ def test_one_number_that_is_another_is_found_and_named(file, column, at, stage):
     assert checks[stage].equal < checks[stage].of
     if stage == "commands":
         assert checks[stage].differences[0].startswith(f"tick {at[0]}: ") and "recorded" in checks[stage].differences[0]
+
+
+def test_the_grippers_events_are_computed_again_from_an_episodes_beginning_on():
+    cell = FlyingCell(lift(max_ticks=20))
+    cell.steps(22)
+    cell.core.begin_episode(1, 8)
+    recording = cell.stopped(ticks=19)
+    check = check_gripper(recording, cell.around)
+    assert any(entry.tick.gripper for entry in recording.entries[21:]) and check.equal == check.of > 19
+    check = check_gripper(recording, replace(cell.around, params=SteeringParams(gripper_threshold=0.9)))
+    assert check.equal < check.of and "gripper: recorded" in check.differences[0]
 
 
 def test_other_limits_or_weights_are_found(file):
@@ -308,6 +320,22 @@ def test_the_newest_files_stay(writer, tmp_path):
     assert writer.path == str(files[-1]) and "-stop-episode-0" in writer.path
     recording, _, _ = read_flight(files[-1])
     assert recording.came_down.mode == Mode.STOP
+
+
+def test_a_hold_makes_room_before_a_stop_does(writer, tmp_path):
+    writer, _, files = writer(keep=2, window_s=0.1)
+    cell = FlyingCell(recorder=writer.recorder)
+    for number, stop in enumerate((True, False, False)):
+        cell.steps(8)
+        if stop:
+            cell.core.stop("lpds/stop was called")
+        cell.step(valid=False)
+        cell.steps(6)
+        wait_for(lambda count=number + 1: len(files) == count, "a file")
+        if stop:
+            cell.core.arm()
+            cell.core.begin_episode(1, 8)
+    assert flights(tmp_path / "flight") == [files[0].name, files[2].name] and "-hold-" in files[2].name
 
 
 def test_a_pending_recording_is_written_at_the_end(writer, tmp_path):

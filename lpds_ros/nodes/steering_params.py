@@ -68,7 +68,7 @@ class Parameters(RealtimeParameters):
     flight_dir: str = parameter("", "folder for recordings of the seconds before a HOLD, STOP or FAULT; empty: none")
     flight_s: float = parameter(10.0, "seconds before it that are recorded", "s", (0.5, 120.0))
     flight_tail_s: float = parameter(1.0, "seconds after it", "s", (0.0, 10.0))
-    flight_keep: int = parameter(20, "recordings that are kept; the oldest make room", range=(1, 10_000))
+    flight_keep: int = parameter(20, "recordings that are kept; the oldest HOLD makes room", range=(1, 10_000))
 
     @property
     def steering(self) -> SteeringParams:

@@ -125,7 +125,7 @@ class FlightRecorder:
         """Out of the ring; as many references are copied as it holds."""
         event, self._event = self._event, -1
         skipped, self._skipped = self._skipped, 0
-        ring, size = self._ring, len(self._ring)
         first = max(0, event - self._window)
-        entries = tuple(ring[i % size] for i in range(first, self._count))
-        return Recording(entries, event - first, self._count - event > self._tail, skipped)
+        start = first % len(self._ring)
+        entries = (self._ring[start:] + self._ring[:start])[: self._count - first]
+        return Recording(tuple(entries), event - first, self._count - event > self._tail, skipped)

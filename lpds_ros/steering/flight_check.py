@@ -1,4 +1,5 @@
-"""A recording done again, stage by stage, and compared bit for bit: states, Δ, the decoder's chunks, the rows, the commands.
+"""A recording done again, stage by stage, and compared bit for bit: states, Δ, the decoder's chunks, the rows, the commands,
+the gripper.
 
 Stages, since a recording starts in the middle of an episode: each is fed what was recorded of the one before. Together they cover
 every step from an observation to a command, and say which one came out otherwise.
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lpds_ros.records import Source
+from lpds_ros.robot.gripper import GripperLogic
 from lpds_ros.steering.actor import Actor
 from lpds_ros.steering.flight import Entry, Recording
 from lpds_ros.steering.flight_file import Circumstances
@@ -35,7 +37,7 @@ def check_all(recording: Recording, around: Circumstances, decoder) -> list[Chec
     checks = [check_states(recording, around), check_deltas(recording, around)]
     if decoder is not None:
         checks.append(check_chunks(recording, around, decoder))
-    return [*checks, check_rows(recording), check_commands(recording, around)]
+    return [*checks, check_rows(recording), check_commands(recording, around), check_gripper(recording, around)]
 
 
 def chunks_of(recording: Recording) -> list[Chunk]:
@@ -122,6 +124,23 @@ def check_commands(recording: Recording, around: Circumstances) -> Check:
             if _compare(differences, f"tick {i}: {what}", recorded, recomputed):
                 break
     return Check("commands", len(recording.entries), tuple(differences))
+
+
+def check_gripper(recording: Recording, around: Circumstances) -> Check:
+    """The hand's events, from the first episode on that begins in the recording: before it, the hand's state is not known."""
+    logic, checked, differences = None, 0, []
+    for i, (before, entry) in enumerate(zip(recording.entries, recording.entries[1:]), 1):
+        if (entry.trace.episode, entry.trace.seed) != (before.trace.episode, before.trace.seed):
+            logic = GripperLogic(around.params.gripper_threshold, around.params.gripper_dwell_s)
+        moves, event = entry.trace.moves, None
+        if logic is None or around.contract.action.gripper == "none":
+            continue
+        checked += 1
+        if moves.sent is not None:
+            event = logic.update(float(moves.row[-1]), entry.tick.stamp_ns)
+        if event != entry.tick.gripper:
+            differences.append(f"tick {i}: gripper: recorded {entry.tick.gripper or 'none'}, again {event or 'none'}")
+    return Check("gripper", checked, tuple(differences))
 
 
 def row_number(entry: Entry) -> int | None:

@@ -7,17 +7,19 @@ from concurrent.futures import Future
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from lpds_ros.records import Mode
 from lpds_ros.steering.ahead import Worker
 from lpds_ros.steering.flight import FlightRecorder, Recording
 from lpds_ros.steering.flight_file import Circumstances, write_flight
 
 PATIENCE_S = 2.0  # beyond the tail: ticks may have ceased with what was recorded
 END_S = 5.0
-SUFFIX = ".flight.safetensors"
+SUFFIX, HOLD = ".flight.safetensors", Mode.HOLD.name.lower()
 
 
 class FlightWriter:
-    """A recorder with its disk. folder: made with the first file; of those in it the newest `keep` stay.
+    """A recorder with its disk. folder: made with the first file; it holds `keep` at most: the oldest HOLD makes room, then the
+    oldest of all.
 
     written: called with (path, recording), failed: with why a recording is not on the disk, once for each reason; both by the
     writer's thread. `path`: of the last file, "" before any.
@@ -65,7 +67,8 @@ class FlightWriter:
 
     def _write(self, recording: Recording) -> Path:
         self._folder.mkdir(parents=True, exist_ok=True)
-        for old in sorted(self._folder.glob(f"*{SUFFIX}"))[: -self._keep + 1 or None]:
+        there = sorted(self._folder.glob(f"*{SUFFIX}"), key=lambda file: (f"-{HOLD}-" not in file.name, file.name))
+        for old in there[: -self._keep + 1 or None]:  # HOLDs first: a stream that comes and goes must not wash away a STOP
             old.unlink(missing_ok=True)
         entry = recording.entries[recording.event]
         when = datetime.now().astimezone() - timedelta(microseconds=(time.monotonic_ns() - entry.steady_ns) / 1000)
