@@ -120,7 +120,7 @@ def eventful() -> FlyingCell:
     cell.step(cell.operator((0.1, 9.0, 0.0, 0.0, 0.0, 0.9, 1.0)))
     cell.step(cell.operator((np.nan, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)))
     cell.steps(12)
-    cell.position = cell.position + 0.2  # pushed aside: the target starts again from there
+    cell.position = cell.position + [0.06, 0.0, 0.0]  # pushed aside: the target starts again from there
     cell.steps(4)
     cell.recording = cell.stopped()
     return cell
@@ -205,6 +205,24 @@ def test_one_number_that_is_another_is_found_and_named(file, column, at, stage):
     assert checks[stage].equal < checks[stage].of
     if stage == "commands":
         assert checks[stage].differences[0].startswith(f"tick {at[0]}: ") and "recorded" in checks[stage].differences[0]
+
+
+def test_a_refusal_for_what_began_before_the_recording_comes_out_the_same(tmp_path):
+    cell = FlyingCell(lift(max_ticks=200), window_s=1.0, tail_s=0.2, params=SteeringParams(cut_ticks=40))
+    for _ in range(90):  # up to the workspace's edge, and on
+        cell.step(cell.operator((0.0, 0.0, 1.0, 0.0)))
+    write_flight(tmp_path / "it", cell.recorder.take(), cell.around, "now")
+    recording, around, _ = read_flight(tmp_path / "it")
+    assert recording.event == 20 and "actions in a row had to be cut" in recording.came_down.reason
+    check = check_commands(recording, around)
+    assert check.equal == check.of == 25
+
+    def forget(_, columns):
+        columns["moves.memory"][0, 0] -= 1
+
+    recording, around, _ = read_flight(altered(tmp_path / "it", forget))
+    check = check_commands(recording, around)
+    assert check.equal < check.of and "what the filter remembers" in check.differences[0]
 
 
 def test_the_grippers_events_are_computed_again_from_an_episodes_beginning_on():

@@ -14,6 +14,7 @@ from lpds_ros.robot.gripper import GripperLogic
 from lpds_ros.steering.actor import Actor
 from lpds_ros.steering.flight import Entry, Recording
 from lpds_ros.steering.flight_file import Circumstances
+from lpds_ros.steering.flight_ticks import flat_memory
 from lpds_ros.steering.schedule import Chunk
 from lpds_ros.steering.trace import TracedTarget, repeat
 
@@ -111,12 +112,12 @@ def check_commands(recording: Recording, around: Circumstances) -> Check:
     """Safety filter, integration and interpolation, from the pose that was commanded when the recording begins."""
     target, differences = TracedTarget(around.contract, around.params), []
     for i, entry in enumerate(recording.entries):
-        moves, observation = entry.trace.moves, entry.observation
+        moves = entry.trace.moves
         if i == 0 or differences or moves.before is None:  # after a difference: again from what was recorded
-            target.clear()
-            target.restore(moves.before, moves.last)
-        found = repeat(target, moves, observation.position, observation.orientation, observation.joints)
+            target.restore(moves)
+        found = repeat(target, moves, entry.observation)
         pairs = [("the pose before", _flat(moves.before), _flat(found.before)), ("the row sent", moves.sent, found.sent)]
+        pairs += [("what the filter remembers", flat_memory(moves.memory), flat_memory(found.memory))]
         again = target.sub_targets(entry.tick.stamp_ns)
         for name in ("stamp_ns", "position", "orientation"):
             pairs.append((f"target {name}", *(np.array([getattr(t, name) for t in ts]) for ts in (entry.tick.targets, again))))

@@ -9,10 +9,11 @@ from lpds_ros.steering.flight_columns import Texts, take, text_of
 from lpds_ros.steering.params import SteeringParams
 from lpds_ros.steering.schedule import Chunk
 from lpds_ros.steering.tick import PoseTarget, Tick
-from lpds_ros.steering.trace import Moves, Pose, Trace
+from lpds_ros.steering.trace import Memory, Moves, Pose, Trace
 
 GRIPPER = (None, "open", "close")
 NOBODY = -1  # in the place of a Source
+MEMORY = 2 + 3 + 7 + 3 + 3  # two counts, position, joints, move, turn
 OF_TICK, OF_TRACE = ("stamp_ns", "delta_sq_mean", "decode_s"), ("first", "version", "episode", "seed", "ticks")
 WHOLE, REAL = np.int64, np.float64
 
@@ -26,6 +27,7 @@ def kinds(contract: Contract, params: SteeringParams) -> dict[str, tuple[type, t
         **dict.fromkeys(("commanded", "moves.seeded", "moves.asked", "moves.done"), (np.bool_, ())),
         **dict.fromkeys(("moves.before", "moves.last"), (REAL, (7,))),
         **dict.fromkeys(("moves.row", "moves.sent"), row),
+        "moves.memory": (REAL, (MEMORY,)),
         "reason": (np.int32, ()),
         "targets.stamp_ns": (WHOLE, (burst,)),
         "targets.position": (REAL, (burst, 3)),
@@ -52,6 +54,7 @@ def tick_columns(entries: tuple[Entry, ...], contract: Contract, params: Steerin
             "moves.holds": moves.holds,
             "moves.before": _seven(moves.before),
             "moves.last": _seven(moves.last),
+            "moves.memory": flat_memory(moves.memory),
         }
         if moves.row is not None:
             values["moves.row"] = moves.row
@@ -99,11 +102,23 @@ def entries_of(
             row=c["moves.row"][i] if c["moves.asked"][i] else None,
             sent=c["moves.sent"][i] if c["moves.done"][i] else None,
             holds=int(c["moves.holds"][i]),
+            memory=_memory(c["moves.memory"][i]),
         )
         trace = Trace(moves, chunks[i], *(c[name][i].item() for name in OF_TRACE))
         timing = c["compute_s"][i].item(), c["late_s"][i].item()
         entries.append(Entry(int(c["steady_ns"][i]), observations[i], operators[i], tick, trace, *timing))
     return tuple(entries)
+
+
+def flat_memory(memory: Memory) -> np.ndarray:
+    """[18], NaN for what was not yet seen."""
+    streaks, seen, asked = memory
+    return np.concatenate([streaks, *(seen or (np.full(3, np.nan), np.full(7, np.nan))), *asked])
+
+
+def _memory(flat: np.ndarray) -> Memory:
+    cut, wild = flat[:2].astype(int).tolist()
+    return (cut, wild), None if np.isnan(flat[2:12]).all() else (flat[2:5], flat[5:12]), (flat[12:15], flat[15:])
 
 
 def _seven(pose: Pose | None) -> np.ndarray:

@@ -9,7 +9,8 @@ class Following:
     """Adds up the steps asked for since the arm last moved. Still means: neither the tool nor a joint has gone farther.
 
     An arm that presses on something is not still: its elbow gives way (16 mrad a second at least, in the simulation), where
-    a joint under a stopped controller or a brake does not move at all.
+    a joint under a stopped controller or a brake does not move at all. seen: (position, joints) when it last moved, None before
+    the first step; asked: (move, turn) since.
     """
 
     def __init__(self, anchor_m: float, anchor_rad: float, still_m: float, still_rad: float):
@@ -19,17 +20,18 @@ class Following:
 
     def reset(self):
         """A new start: nothing was asked for yet."""
-        self._seen: tuple[np.ndarray, np.ndarray] | None = None
-        self._move, self._turn = np.zeros(3), np.zeros(3)
+        self.seen: tuple[np.ndarray, np.ndarray] | None = None
+        self.asked = np.zeros(3), np.zeros(3)
 
     def refusal(self, move: np.ndarray, turn: np.ndarray, position: np.ndarray, joints: np.ndarray) -> str:
         """Why the arm must not be sent on, or "". move [3] m, turn [3] rad: this tick's step; position [3] m and joints [7] rad:
         measured before it.
         """
-        if self._seen is None or self._gone(position, joints):
-            self._seen, self._move, self._turn = (position, joints), np.zeros(3), np.zeros(3)
-        way_m, way_rad = np.linalg.norm(self._move), np.linalg.norm(self._turn)
-        self._move, self._turn = self._move + move, self._turn + turn
+        if self.seen is None or self._gone(position, joints):
+            self.seen, self.asked = (position, joints), (np.zeros(3), np.zeros(3))
+        moved, turned = self.asked
+        self.asked = moved + move, turned + turn
+        way_m, way_rad = np.linalg.norm(moved), np.linalg.norm(turned)
         if way_m <= ANCHORS * self._anchor_m and way_rad <= ANCHORS * self._anchor_rad:
             return ""
         return (
@@ -39,5 +41,5 @@ class Following:
 
     def _gone(self, position, joints) -> bool:
         """Whether the arm has moved since it was last seen to."""
-        tool, angles = self._seen
+        tool, angles = self.seen
         return bool(np.abs(position - tool).max() > self._still_m or np.abs(joints - angles).max() > self._still_rad)

@@ -93,7 +93,8 @@ class SafetyFilter:
 
 class Cuts:
     """Counts what the filter cut (`total`). Cutting is a policy's ordinary life at the edge of the workspace; a policy that
-    does nothing else, or asks for many times the allowed speed, is not one to be obeyed.
+    does nothing else, or asks for many times the allowed speed, is not one to be obeyed. streaks: steps in a row that were
+    cut, and that were wild.
     """
 
     def __init__(self, params: SteeringParams):
@@ -103,17 +104,17 @@ class Cuts:
 
     def reset(self):
         """A new start. The total stays."""
-        self._cut = self._wild = 0
+        self.streaks = 0, 0
 
     def refusal(self, step: Step) -> str:
         """Count this step; why the arm must not be sent on, or ""."""
         self.total += step.cut
-        self._cut = self._cut + 1 if step.cut else 0
-        self._wild = self._wild + 1 if step.excess > self._wild_ratio else 0
-        if self._wild >= self._wild_ticks:
-            return f"{self._wild} actions in a row ask for {step.excess:.3g} times the speed allowed"
-        if self._cut >= self._cut_ticks:
-            return f"{self._cut} actions in a row had to be cut: too fast, or out of the workspace"
+        cut, wild = self.streaks
+        self.streaks = cut, wild = (cut + 1) * step.cut, (wild + 1) * (step.excess > self._wild_ratio)
+        if wild >= self._wild_ticks:
+            return f"{wild} actions in a row ask for {step.excess:.3g} times the speed allowed"
+        if cut >= self._cut_ticks:
+            return f"{cut} actions in a row had to be cut: too fast, or out of the workspace"
         return ""
 
 

@@ -21,7 +21,7 @@ class Target:
     def __init__(self, contract: Contract, params: SteeringParams):
         self._filter, self.cuts = SafetyFilter(contract, params), Cuts(params)
         self._joint_box = JointBox(params.joint_margin_rad)
-        self._following = Following(params.anchor_m, params.anchor_rad, params.still_m, params.still_rad)
+        self.following = Following(params.anchor_m, params.anchor_rad, params.still_m, params.still_rad)
         self._period_ns = contract.period_ns
         self._count = params.targets_per_period(contract.period_s)
         self._turns = contract.action.rotation != "none"
@@ -45,7 +45,7 @@ class Target:
         if self._pose is not None:
             orientation = unit_near(orientation, self._pose[1]) if self._turns else self._pose[1]
         self.cuts.reset()
-        self._following.reset()
+        self.following.reset()
         self._pose = (_frozen(position), _frozen(orientation))
         self._last = self._last or self._pose
 
@@ -64,7 +64,7 @@ class Target:
         refusal = (
             self._joint_box.refusal(joints, step.move, step.turn)
             or self.cuts.refusal(step)
-            or self._following.refusal(step.move, step.turn, position, joints)
+            or self.following.refusal(step.move, step.turn, position, joints)
         )
         if refusal:
             raise UnsafeActionError(refusal)
