@@ -207,6 +207,31 @@ def test_one_number_that_is_another_is_found_and_named(file, column, at, stage):
         assert checks[stage].differences[0].startswith(f"tick {at[0]}: ") and "recorded" in checks[stage].differences[0]
 
 
+@pytest.mark.parametrize("way", ["robot error", "internal error", "decoder fails", "stamp repeats", "not finite"])
+def test_every_way_down_comes_out_the_same(way, tmp_path):
+    failing = way == "decoder fails"
+    cell = FlyingCell(decoder=FakeDecoder(lambda rows: rows * np.nan if failing and cell.ticks else rows))
+    cell.steps(8)
+    cell.core.arm()
+    if way == "internal error":  # after the pose was advanced: it is held a second time
+        cell.core._gripper = None
+    seen = cell.observation()
+    if way == "robot error":
+        seen = replace(seen, robot_error="the robot is in REFLEX")
+    if way == "stamp repeats":
+        seen = replace(seen, stamp_ns=seen.stamp_ns - cell.contract.period_ns)
+    if way == "not finite":
+        seen = replace(seen, position=seen.position * np.nan)
+    cell.core.tick(seen)
+    recording = cell.recorder.take()
+    assert recording.came_down.mode >= Mode.HOLD and recording.event == 8
+    write_flight(tmp_path / "it", recording, cell.around, "now")
+    recording, around, _ = read_flight(tmp_path / "it")
+    assert recording.entries[8].observation.robot_error == seen.robot_error
+    for check in check_all(recording, around, FakeDecoder()):
+        assert check.equal == check.of, check
+
+
 def test_a_refusal_for_what_began_before_the_recording_comes_out_the_same(tmp_path):
     cell = FlyingCell(lift(max_ticks=200), window_s=1.0, tail_s=0.2, params=SteeringParams(cut_ticks=40))
     for _ in range(90):  # up to the workspace's edge, and on
