@@ -25,6 +25,8 @@ from lpds_ros.steering.flight_file import Circumstances, read_flight, write_flig
 from lpds_ros.weights import ActorParameters
 
 WINDOW_S, TAIL_S, WIDTH = 10.0, 1.0, 256
+READY_RAD = np.array([0.0, -0.785, 0.0, -2.356, 0.0, 1.571, 0.785])
+PARAMS = SteeringParams(cut_ticks=10**9)  # drawn rows lead to the edge of the workspace and stay there
 
 
 class Immediate:
@@ -49,7 +51,7 @@ def drawn_actor(contract: Contract) -> ActorParameters:
 
 def fly(contract: Contract, recorder: FlightRecorder, seconds: float, each=lambda tick: None) -> np.ndarray:
     """Steer for so long, stop, and steer on for the tail; seconds that each note took."""
-    core = SteeringCore(contract, SteeringParams(), Immediate(), seed=0, session="flight")
+    core = SteeringCore(contract, PARAMS, Immediate(), seed=0, session="flight")
     core.install_weights(drawn_actor(contract))
     core.begin_episode(0, 0)
     position, ticks = np.array([0.5, 0.0, 0.3]), round(seconds * contract.rate_hz)
@@ -65,7 +67,7 @@ def fly(contract: Contract, recorder: FlightRecorder, seconds: float, each=lambd
             ages_s=dict.fromkeys(contract.streams, 0.004),
             position=position,
             orientation=np.array([1.0, 0.0, 0.0, 0.0]),
-            joints=np.zeros(7),
+            joints=READY_RAD,
             gripper_width=0.08,
         )
         tick = core.tick(seen)
@@ -82,16 +84,20 @@ def main() -> int:
     parser.add_argument("--rate", type=float, default=20.0, help="control rate in Hz (default 20)")
     args = parser.parse_args()
     contract = load_contract(resource("config/contracts/lift.yaml"))
-    contract = dataclasses.replace(contract, rate_hz=args.rate, max_ticks=10**9)
+    step_m = contract.action.translation_scale_m * contract.rate_hz / args.rate  # the same speed
+    action = dataclasses.replace(contract.action, translation_scale_m=step_m)
+    contract = dataclasses.replace(contract, rate_hz=args.rate, max_ticks=10**9, action=action)
     recorder = FlightRecorder(contract.period_s, WINDOW_S, TAIL_S)
     taken_us = 1e6 * fly(contract, recorder, 6 * WINDOW_S)
     p50, p99 = np.percentile(taken_us, (50, 99))
     print(f"{args.rate:g} Hz, {len(taken_us)} ticks: a note {p50:.1f} µs, 99th percentile {p99:.1f} µs")
 
     recording = recorder.take()
+    if not recording.came_down.reason.startswith("the end"):
+        raise SystemExit(f"the arm was held before its end: {recording.came_down.reason}")
     with tempfile.TemporaryDirectory() as folder:
         path, began_s, cpu_s = Path(folder) / "it", time.perf_counter(), time.process_time()
-        write_flight(path, recording, Circumstances(contract, SteeringParams(), "flight", 0), "now")
+        write_flight(path, recording, Circumstances(contract, PARAMS, "flight", 0), "now")
         wall_ms, cpu_ms = 1e3 * (time.perf_counter() - began_s), 1e3 * (time.process_time() - cpu_s)
         began_s = time.perf_counter()
         read_flight(path)

@@ -331,16 +331,14 @@ def test_a_file_that_contradicts_itself_is_refused(file, change, told):
 def writer(tmp_path):
     made = []
 
-    def make(folder=None, **options):
-        cell = FlyingCell(lift(), tail_s=0.1)  # for its circumstances
+    def make(**options):
         failures, files = [], []
         writer = FlightWriter(
-            folder or tmp_path / "flight",
-            cell.around,
-            tail_s=0.1,
+            tmp_path / "flight",
+            FlyingCell().around,
             written=lambda path, _: files.append(path),
             failed=failures.append,
-            **options,
+            **{"tail_s": 0.1, **options},
         )
         made.append(writer)
         return writer, failures, files
@@ -382,7 +380,7 @@ def test_a_hold_makes_room_before_a_stop_does(writer, tmp_path):
 
 
 def test_a_pending_recording_is_written_at_the_end(writer, tmp_path):
-    writer, _, files = writer()
+    writer, _, files = writer(tail_s=60.0)
     FlyingCell(recorder=writer.recorder).fly(tail=1)
     writer.end()
     (path,) = files
