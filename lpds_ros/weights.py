@@ -15,6 +15,7 @@ from lpds_ros.contract import Contract
 
 MAX_BYTES = 64 << 20
 MAX_HEADER_BYTES = 1 << 20
+MAX_LAYERS = 16  # all of them run in every tick that begins a chunk
 FORMAT = "lpds-actor-1"
 CONTEXTS = ("state_noise", "state")
 
@@ -80,7 +81,18 @@ def pack_weights(parameters: ActorParameters) -> bytes:
         "noise_scale": repr(float(parameters.noise_scale)),
         "context": parameters.context,
     }
-    return save({k: np.ascontiguousarray(v, np.float32) for k, v in tensors.items()}, metadata)
+    tensors = {name: np.ascontiguousarray(tensor, np.float32) for name, tensor in tensors.items()}
+    return save(tensors, metadata | {"checksum": _checksum(metadata, tensors)})
+
+
+def _checksum(metadata: dict, tensors: dict) -> str:
+    """SHA-256 over every word of the metadata but itself, and every name, shape and number."""
+    words = {key: value for key, value in metadata.items() if key != "checksum"}
+    shapes = {name: tensor.shape for name, tensor in tensors.items()}
+    found = hashlib.sha256(json.dumps([words, shapes], sort_keys=True).encode())
+    for name in sorted(tensors):
+        found.update(np.ascontiguousarray(tensors[name]))
+    return found.hexdigest()
 
 
 def read_metadata(blob: bytes) -> dict:
@@ -93,13 +105,21 @@ def read_metadata(blob: bytes) -> dict:
     if size > min(MAX_HEADER_BYTES, len(blob) - 8):
         raise WeightsError(f"weights header claims {size} bytes of {len(blob) - 8}")
     try:
-        header = json.loads(blob[8 : 8 + size])
+        header = json.loads(blob[8 : 8 + size], object_pairs_hook=_once)
         metadata = header["__metadata__"]
     except (ValueError, KeyError, TypeError, RecursionError):
         raise WeightsError("weights are no safetensors blob with metadata; send what pack_weights made") from None
     if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
         raise WeightsError(f"weights format is {str(metadata)[:60]!r}, expected {FORMAT!r}")
     return metadata
+
+
+def _once(pairs) -> dict:
+    """The object of these pairs. Raises ValueError when a key comes twice: two readers would take two different ones."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key appears twice")
+    return found
 
 
 def _integer(metadata: dict, key: str) -> int:
@@ -122,7 +142,7 @@ def _number(metadata: dict, key: str, absent: str, most: float) -> float:
 def unpack_weights(blob: bytes, *, contract: Contract, prior_digest: str, newer_than: int = -1) -> ActorParameters:
     """Check everything, then return the parameters. Raises WeightsError on the first check that fails.
 
-    Checked: size, format, digests of contract and prior, version above `newer_than`, names, shapes, dtype, finiteness.
+    Checked: size, format, digests of contract and prior, version above `newer_than`, checksum, names, shapes, dtype, finiteness.
     """
     metadata = read_metadata(blob)
     for key, expected in (("contract_digest", contract.digest), ("prior_digest", prior_digest)):
@@ -143,6 +163,12 @@ def unpack_weights(blob: bytes, *, contract: Contract, prior_digest: str, newer_
         tensors = load(blob)
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
         raise WeightsError(f"weights cannot be read: {error}") from None
+    if metadata.get("checksum") != (found := _checksum(metadata, tensors)):
+        recorded = str(metadata.get("checksum", "nothing"))[:12]
+        raise WeightsError(
+            f"weights have checksum {found[:12]}, recorded is {recorded}: damaged, or of an earlier version of lpds_ros; "
+            "copy them again, or learn them anew"
+        )
     for name, tensor in tensors.items():
         if tensor.dtype != np.float32:
             raise WeightsError(f"tensor {name} is {tensor.dtype}, expected float32")
@@ -165,10 +191,12 @@ def unpack_weights(blob: bytes, *, contract: Contract, prior_digest: str, newer_
 def _layers(tensors: dict, contract: Contract, context: str):
     size = contract.state_size + (contract.noise_shape[0] * contract.noise_shape[1] if context == "state_noise" else 0)
     layers = []
-    while f"layer{len(layers)}.weight" in tensors:
+    while len(layers) < MAX_LAYERS and f"layer{len(layers)}.weight" in tensors:
         i = len(layers)
         weight = tensors[f"layer{i}.weight"]
         out = weight.shape[0] if weight.ndim == 2 else 0
+        if not out:
+            raise WeightsError(f"tensor layer{i}.weight has shape {weight.shape}, expected [at least 1, {size}]")
         layers.append((_take(tensors, f"layer{i}.weight", (out, size)), _take(tensors, f"layer{i}.bias", (out,))))
         size = out
     if tensors:
