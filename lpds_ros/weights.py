@@ -129,9 +129,9 @@ def _integer(metadata: dict, key: str) -> int:
     return int(text)
 
 
-def _number(metadata: dict, key: str, absent: str, most: float) -> float:
+def _number(metadata: dict, key: str, most: float) -> float:
     try:
-        value = float(metadata.get(key, absent))
+        value = float(metadata.get(key, "nan"))
     except (TypeError, ValueError):
         value = float("nan")
     if not 0.0 <= value <= most:
@@ -157,8 +157,7 @@ def unpack_weights(blob: bytes, *, contract: Contract, prior_digest: str, newer_
     context = metadata.get("context")
     if context not in CONTEXTS:
         raise WeightsError(f"weights context {str(context)[:40]!r} is not one of {', '.join(CONTEXTS)}")
-    radius = _number(metadata, "radius", "nan", most=1e6)
-    noise_scale = _number(metadata, "noise_scale", "1.0", most=1.0)  # weights of before have none
+    radius, noise_scale = _number(metadata, "radius", most=1e6), _number(metadata, "noise_scale", most=1.0)
     try:
         tensors = load(blob)
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
