@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from bundles import make_tiny_bundle
-from flying import altered
+from flying import FlyingCell, altered
 from steering_fakes import random_actor
 
 pytest.importorskip("mujoco", reason="pip install 'lpds_ros[sim]'")
@@ -117,6 +117,16 @@ def test_without_its_bundle_the_rest_is_computed_and_the_code_is_not_0(tiny_bund
     assert code == 0, out
     code, out = replayed(capsys, altered(path, lambda header, columns: header.update(bundle=str(tmp_path))))
     assert code == 1 and "no bundle of digest" in out and "commands" in out and "off by" not in out
+
+
+def test_an_operators_recording_needs_no_bundle(tmp_path, capsys):
+    cell = FlyingCell(decoder=None)
+    for _ in range(12):
+        cell.step(cell.operator((0.2, 0.0, -0.1, 0.0)))
+    path = tmp_path / f"it{SUFFIX}"
+    write_flight(path, cell.stopped(ticks=0), cell.around, "now")
+    code, out = replayed(capsys, path)
+    assert code == 0 and "12 of 12" in out and "no prior" in out and "decoded" not in out, out
 
 
 def test_chunks_decoded_ahead_from_several_noises_come_out_the_same(tmp_path, capsys):
