@@ -152,3 +152,11 @@ def tiny_bundle(tmp_path_factory):
     from bundles import make_tiny_bundle
 
     return make_tiny_bundle(tmp_path_factory.mktemp("bundle"))
+
+
+@pytest.fixture(scope="session")
+def delayed_bundle(tmp_path_factory):
+    """The same with T_a 4 and a delay of 4 ticks."""
+    from bundles import make_tiny_bundle
+
+    return make_tiny_bundle(tmp_path_factory.mktemp("delayed"), executed=4, delay=4)

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from bundles import make_tiny_bundle
 from flying import FlyingCell, altered
 from steering_fakes import random_actor
 
@@ -129,9 +128,8 @@ def test_an_operators_recording_needs_no_bundle(tmp_path, capsys):
     assert code == 0 and "12 of 12" in out and "no prior" in out and "decoded" not in out, out
 
 
-def test_chunks_decoded_ahead_from_several_noises_come_out_the_same(tmp_path, capsys):
-    bundle = make_tiny_bundle(tmp_path, executed=4, delay=4)
-    code, out = replayed(capsys, record(bundle, tmp_path / "run", candidates=4))
+def test_chunks_decoded_ahead_from_several_noises_come_out_the_same(delayed_bundle, tmp_path, capsys):
+    code, out = replayed(capsys, record(delayed_bundle, tmp_path, candidates=4))
     assert code == 0, out
 
 

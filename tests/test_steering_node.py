@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from bundles import make_tiny_bundle
 from steering_fakes import Cell, lift, random_actor
 from waiting import PATIENCE_S
 
@@ -537,10 +536,10 @@ def slow(monkeypatch):
     monkeypatch.setattr(DecoderSession, "decode", late)
 
 
-def test_a_decoder_slower_than_a_tick_is_refused_or_decodes_ahead(ros, tiny_bundle, tmp_path, slow):
+def test_a_decoder_slower_than_a_tick_is_refused_or_decodes_ahead(ros, tiny_bundle, delayed_bundle, slow):
     with pytest.raises(SlowDecoderError, match="predicts [0-9]+ more"):
         SteeringNode(context=ros.context, parameters={"bundle": str(tiny_bundle.path)})
-    bundle = make_tiny_bundle(tmp_path, executed=4, delay=4)
+    bundle = delayed_bundle
     assert bundle.contract.horizons.delay == 4
     cell = FakeCell(ros, bundle, clock="realtime", allow_slow_decoder=True)  # this machine may stall, too
     cell.started()
