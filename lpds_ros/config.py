@@ -2,8 +2,8 @@
 
 import dataclasses
 import difflib
-import math
 import re
+import sys
 import types
 import typing
 from pathlib import Path
@@ -15,6 +15,10 @@ MAX_BYTES = 1 << 20
 
 class ConfigError(ValueError):
     """A configuration file that cannot be used; the text says where and what to do."""
+
+
+# The constructors of PyYAML raise what a tag that does not fit its value provokes: a date that is none, an int of no digits.
+BAD_YAML = (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError, OverflowError)
 
 
 class _Node(dict):
@@ -77,7 +81,7 @@ def read_yaml(path) -> dict:
             tree = yaml.load(stream, Loader=_Loader)  # noqa: S506 (a SafeLoader subclass)
     except ConfigError:
         raise
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except BAD_YAML as error:
         raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(tree, dict):
         raise ConfigError(f"{path}: expected a mapping of keys to values at the top")
@@ -93,7 +97,9 @@ def read_value(text: str):
     """The value that `text` has in a YAML file. Raises ConfigError."""
     try:
         return yaml.load(text, Loader=_Loader)  # noqa: S506 (a SafeLoader subclass)
-    except (yaml.YAMLError, ValueError) as error:  # a date that is none
+    except ConfigError:
+        raise
+    except BAD_YAML as error:
         raise ConfigError(f"{text!r}: not valid YAML: {' '.join(str(error).split())}") from None
 
 
@@ -148,7 +154,7 @@ def _convert(hint, value, where, path):
             raise ConfigError(f"{where}: expected a mapping, got {value!r}")
         return {key: _convert(args[1], item, f"{where}.{key}", path) for key, item in value.items()}
     if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
-        if not math.isfinite(value):
+        if not abs(value) <= sys.float_info.max:  # a whole number may be longer than any float
             raise ConfigError(f"{where}: {value} is not a finite number")
         return float(value)
     if hint in (int, str, bool) and type(value) is hint:

@@ -3,6 +3,7 @@
 import io
 import os
 import shutil
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,6 +38,24 @@ def write_arrays(path: Path, arrays: dict[str, np.ndarray]):
     np.savez_compressed(content, **arrays)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, content.getvalue())
+
+
+def read_arrays(content: bytes, limit_bytes: int) -> dict[str, np.ndarray]:
+    """The arrays by name of an .npz. Raises ValueError when it is none, holds what only pickle can read, or unpacks to more than
+    `limit_bytes`.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            size = sum(entry.file_size for entry in archive.infolist())
+            if size > limit_bytes:
+                raise ValueError(f"it unpacks to {size} bytes, more than the {limit_bytes} accepted")
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            found = {name: arrays[name] for name in arrays.files}
+        if not all(isinstance(array, np.ndarray) for array in found.values()):
+            raise ValueError("it holds something that is no array")
+        return found
+    except Exception as error:  # noqa: BLE001 (zipfile and numpy raise whatever a damaged file provokes)
+        raise ValueError(f"not readable: {type(error).__name__}: {error}") from None
 
 
 @contextmanager

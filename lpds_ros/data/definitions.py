@@ -1,6 +1,7 @@
 """ROS message definitions without ROS: the common ones from rosbags, others from .msg files of installed packages."""
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -10,6 +11,11 @@ from lpds_ros.resources import roots
 
 DECISION, EPISODE = "lpds_msgs/msg/Decision", "lpds_msgs/msg/Episode"
 SEPARATOR = "=" * 80
+MAX_TEXT = 1 << 16
+# All that a definition out of a log may hold: a field, or a whole number with a name. rosbags makes Python code of it and runs
+# it, so nothing else gets that far: no default values, no texts.
+LINE = re.compile(r"[A-Za-z]\w*(/\w+){0,2}(<=\d{1,4})?(\[(<=)?\d{0,4}\])?\s+[A-Za-z]\w*(\s*=\s*-?\d{1,20})?", re.ASCII)
+TITLE = re.compile(r"MSG: [A-Za-z]\w*(/msg)?/[A-Za-z]\w*", re.ASCII)
 
 
 class DefinitionError(ValueError):
@@ -48,8 +54,9 @@ class Definitions:
     def learn(self, typename: str, text: str):
         """Add a full ros2msg definition, as found in a log: the type's own text, then `MSG: pkg/Type` sections.
 
-        Raises DefinitionError when it is not understood.
+        Raises DefinitionError when it is not understood, or holds anything but fields and whole numbers.
         """
+        _refuse_all_but_fields(typename, text)
         own, *others = text.split(SEPARATOR + "\n")
         try:
             types = get_types_from_msg(own, typename)
@@ -83,6 +90,15 @@ class Definitions:
             self.store.register(types)
         except TypesysError as error:
             raise DefinitionError(f"message definition not understood: {error}") from None
+
+
+def _refuse_all_but_fields(typename: str, text: str):
+    if len(text) > MAX_TEXT:
+        raise DefinitionError(f"definition of {typename} is {len(text)} characters long, more than the {MAX_TEXT} accepted")
+    for number, line in enumerate(text.splitlines(), 1):
+        words = line.split("#")[0].strip()
+        if words and words != SEPARATOR and not LINE.fullmatch(words) and not TITLE.fullmatch(words):
+            raise DefinitionError(f"definition of {typename}, line {number}: {words[:60]!r} is no field")
 
 
 def message_folders(package: str) -> list[Path]:

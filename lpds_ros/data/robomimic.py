@@ -8,14 +8,25 @@ and `action`, the meaning of an action row.
 
 import json
 import os
+import re
 from pathlib import Path
 
 import h5py
 import numpy as np
 
 from lpds_ros.contract import Contract, contract_from_dict, contract_to_dict
-from lpds_ros.data.demonstration import DemoError, DemoFile, Demonstration, check_demo, digest_demos, followed
+from lpds_ros.data.demonstration import (
+    MAX_TICKS,
+    DemoError,
+    DemoFile,
+    Demonstration,
+    check_demo,
+    digest_demos,
+    followed,
+)
 
+DEMO = re.compile(r"demo_\d{1,9}", re.ASCII)
+MAX_BYTES = 1 << 30  # of one array
 COMPRESS_FROM_BYTES = 65536  # below it HDF5's bookkeeping for compression costs more than it saves
 
 
@@ -71,14 +82,12 @@ def read_demos_hdf5(path, contract: Contract | None = None) -> DemoFile:
         raise DemoError(f"{path}: no such file; record one with `lpds demos collect`")
     try:
         with h5py.File(path, "r") as file:
-            if "data" not in file:
-                raise DemoError(f"{path}: no group 'data'; not a robomimic file")
+            if not _is_own_group(file, "data"):
+                raise DemoError(f"{path}: no group 'data' in it; not a robomimic file")
             contract = _contract_of(file["data"], contract, path)
-            names = sorted(
-                (n for n in file["data"] if n.startswith("demo_")), key=lambda n: int(n.removeprefix("demo_"))
-            )
-            demos = [_read_demo(file["data"][name], contract, f"{path}: {name}") for name in names]
-    except (OSError, KeyError, TypeError) as error:
+            names = sorted((n for n in file["data"] if DEMO.fullmatch(n)), key=lambda n: int(n.removeprefix("demo_")))
+            demos = [_read_demo(file["data"], name, contract, f"{path}: {name}") for name in names]
+    except (OSError, KeyError, TypeError, AttributeError, RuntimeError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise DemoError(f"{path}: not a readable demonstration file: {error}") from None
     if not demos:
         raise DemoError(f"{path}: holds no demonstration")
@@ -98,20 +107,44 @@ def _contract_of(data, expected, path):
     return followed(expected, found, str(path))
 
 
-def _read_demo(group, contract, where):
-    columns, after = [], []
+def _is_own_group(parent, name: str) -> bool:
+    """Whether `name` is a group that lies in this file: a link may lead into any other."""
+    return isinstance(parent.get(name, getlink=True), h5py.HardLink) and isinstance(parent[name], h5py.Group)
+
+
+def _numbers(group, key: str, where: str) -> np.ndarray:
+    """An array of numbers that lies in this file. Raises DemoError for one that leads elsewhere, or is larger than anything a
+    demonstration holds: a file of some bytes may declare any size.
+    """
+    *folders, name = key.split("/")
+    for folder in folders:
+        if not _is_own_group(group, folder):
+            raise DemoError(f"{where}: '{key}' is not in this file")
+        group = group[folder]
+    found = group[name] if isinstance(group.get(name, getlink=True), h5py.HardLink) else None
+    if not isinstance(found, h5py.Dataset) or found.is_virtual or found.external or found.dtype.kind not in "fiub":
+        raise DemoError(f"{where}: '{key}' is no array of numbers in this file")
+    if not found.shape or len(found) > MAX_TICKS or found.nbytes > MAX_BYTES:
+        raise DemoError(f"{where}: '{key}' has shape {found.shape}; at most {MAX_TICKS} ticks and {MAX_BYTES} bytes are read")
+    return found[()]
+
+
+def _read_demo(data, name, contract, where):
+    if not _is_own_group(data, name):
+        raise DemoError(f"{where}: no group in this file")
+    group, columns, after = data[name], [], []
     for feature in contract.observation:
         key = f"obs/{feature.name}"
         if key not in group:
             raise DemoError(f"{where}: no dataset '{key}', a feature of contract '{contract.name}'")
-        column = group[key][()]
+        column = _numbers(group, key, where)
         columns.append(column.reshape(len(column), -1))
         if f"next_obs/{feature.name}" in group:
-            after.append(group[f"next_obs/{feature.name}"][-1].reshape(-1))
-    rewards = group["rewards"][()]
+            after.append(_numbers(group, f"next_obs/{feature.name}", where)[-1:].reshape(-1))
+    rewards = _numbers(group, "rewards", where)
     demo = Demonstration(
         observations=np.concatenate(columns, axis=1),
-        actions=group["actions"][()],
+        actions=_numbers(group, "actions", where),
         rewards=rewards,
         success=bool(group.attrs.get("success", rewards.sum() > 0)),
         seed=int(group.attrs.get("seed", 0)),

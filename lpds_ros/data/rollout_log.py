@@ -29,6 +29,7 @@ from lpds_ros.records import Decision, Episode
 METADATA = "lpds_contract"
 STEM = "rollouts"
 MAX_RECORD_BYTES = 1 << 28
+MAX_CONTRACT_CHARS = 1 << 20
 
 logger = logging.getLogger(__name__)
 
@@ -192,7 +193,7 @@ class RolloutLog:
             records = reader.records
             try:
                 for record in records:
-                    for part in breakup_chunk(record, validate_crc=True) if isinstance(record, Chunk) else (record,):
+                    for part in _opened(record) if isinstance(record, Chunk) else (record,):
                         if isinstance(part, Schema) and part.id not in schemas:  # the closing index repeats them
                             schemas[part.id] = _learned(definitions, part)
                         elif isinstance(part, Channel):
@@ -227,6 +228,15 @@ def read_log(path, expected: Contract | None = None) -> RolloutLog:
     return RolloutLog(path, expected)
 
 
+def _opened(chunk: Chunk) -> list:
+    """The records of a chunk. Raises ValueError for a compressed one: how long it becomes is not in our hands."""
+    if chunk.compression:
+        raise ValueError(
+            f"its chunks are compressed ({chunk.compression!r}), which no log of ours is: `mcap decompress` makes it readable"
+        )
+    return breakup_chunk(chunk, validate_crc=True)
+
+
 def _learned(definitions: Definitions, schema: Schema) -> str:
     """Types come from the file itself, so that a log stays readable when the interfaces have moved on."""
     if schema.name in (DECISION, EPISODE) and schema.encoding == "ros2msg":
@@ -239,13 +249,16 @@ def _stored_contract(path) -> Contract | None:
         try:
             for record in StreamReader(stream, emit_chunks=True, record_size_limit=MAX_RECORD_BYTES).records:
                 if isinstance(record, Metadata) and record.name == METADATA:
-                    contract = contract_from_dict(json.loads(record.metadata["contract"]), str(path))
+                    text = record.metadata["contract"]
+                    if len(text) > MAX_CONTRACT_CHARS:
+                        raise ConfigError(f"{len(text)} characters long")
+                    contract = contract_from_dict(json.loads(text), str(path))
                     require_same_contract(record.metadata["digest"], contract.digest, "what is stored")
                     return contract
                 if isinstance(record, Chunk):
                     return None  # the contract comes before the first message
         except ConfigError as error:  # metadata carry no checksum, but every decision names its contract's digest
             logger.warning("%s: the contract in it is damaged or another version's: %s", path, error)
-        except (McapError, struct.error, KeyError, ValueError):
+        except (McapError, struct.error, KeyError, TypeError, AttributeError, ValueError, RecursionError):
             return None  # reading the records says where the file ends
     return None

@@ -5,6 +5,7 @@ Written to a temporary directory, synced, renamed. Never pickle.
 """
 
 import json
+import math
 from pathlib import Path
 
 import torch
@@ -48,7 +49,9 @@ def load_checkpoint(learner: Learner, directory: str | Path) -> bool:
     try:
         state = json.loads((directory / "state.json").read_text())
         tensors = load_file(directory / "learner.safetensors")
-    except (OSError, ValueError, SafetensorError) as error:
+        if not isinstance(state, dict):
+            raise ValueError("state.json holds no mapping")
+    except (OSError, ValueError, RecursionError, SafetensorError) as error:
         raise CheckpointError(f"{directory}: cannot be read ({error}); move it away to start from the prior") from None
     for key, expected in (("contract_digest", learner.contract.digest), ("prior_digest", learner.prior_digest)):
         if state.get(key) != expected:
@@ -65,14 +68,20 @@ def load_checkpoint(learner: Learner, directory: str | Path) -> bool:
             getattr(learner, name).load_state_dict(own)
         for name, optimizer in learner.optimizers.items():
             _restore_optimizer(optimizer, tensors, f"optimizer.{name}.")
-    except (RuntimeError, KeyError) as error:
+    except (RuntimeError, KeyError, ValueError, TypeError) as error:
         raise CheckpointError(
             f"{directory}: made with other network sizes ({' '.join(str(error).split())}); resume with the same "
             "configuration, or move the checkpoint away to start from the prior"
         ) from None
-    learner.updates, learner.version, learner.alpha = state["updates"], state["version"], state["alpha"]
-    learner.lineage = state.get("lineage", "")
-    learner.rng.bit_generator.state = state["rng"]
+    try:
+        learner.updates, learner.version, learner.alpha = int(state["updates"]), int(state["version"]), float(state["alpha"])
+        if not 0.0 <= learner.alpha < math.inf:
+            raise ValueError(f"alpha is {learner.alpha}")
+        learner.lineage = str(state.get("lineage", ""))
+        learner.rng.bit_generator.state = state["rng"]
+    except (KeyError, ValueError, TypeError, OverflowError) as error:
+        text = f"{directory / 'state.json'}: {type(error).__name__}: {error}; move the checkpoint away to start from the prior"
+        raise CheckpointError(text) from None
     return True
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from lpds_ros.config import ConfigError, build, read_yaml
 from lpds_ros.contract import Contract, contract_to_dict
-from lpds_ros.durable import surviving
+from lpds_ros.durable import read_arrays, surviving
 from lpds_ros.identity import digest_of
 
 SCHEMA = 1
@@ -23,6 +23,7 @@ MANIFEST = "bundle.yaml"
 DECODER, WEIGHTS, GOLDEN = "decoder.onnx", "decoder.safetensors", "golden.npz"
 FORMS = ("loop", "unrolled")  # of the sampler's graph: the step once, in a Loop; or K times, without control flow
 MAX_FILE_BYTES = 1 << 32
+MAX_GOLDEN_BYTES = 1 << 28  # unpacked
 PARITY = 1e-4  # largest difference in action units between what a bundle promises and what a session computes
 FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
@@ -154,12 +155,15 @@ class Bundle:
 
     def golden(self) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """(observation [B, T_o*d_o], noise [B, T_p, d_a], action [B, T_p, d_a]) of the export. Raises BundleError."""
-        self.read(GOLDEN)
+        content = self.read(GOLDEN)
         try:
-            with np.load(self.path / GOLDEN, allow_pickle=False) as arrays:
-                sizes = sorted(int(name.removeprefix("action_")) for name in arrays.files if name.startswith("action_"))
-                cases = [tuple(arrays[f"{part}_{n}"] for part in ("observation", "noise", "action")) for n in sizes]
-        except (OSError, ValueError, KeyError) as error:
+            arrays = read_arrays(content, MAX_GOLDEN_BYTES)
+            sizes = sorted(int(name.removeprefix("action_")) for name in arrays if name.startswith("action_"))
+            cases = [tuple(arrays[f"{part}_{n}"] for part in ("observation", "noise", "action")) for n in sizes]
+            shown = [a.shape for case in cases for a in case if a.ndim != 2 + (a is not case[0])]
+            if shown:
+                raise ValueError(f"arrays of shapes {shown} are no recorded cases")
+        except (ValueError, KeyError) as error:
             raise BundleError(f"{self.path / GOLDEN}: not readable: {error}") from None
         for case in cases:
             shapes = ((len(case[2]), self.contract.state_size), *[(len(case[2]), *self.contract.noise_shape)] * 2)

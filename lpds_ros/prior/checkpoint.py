@@ -86,5 +86,7 @@ def load_checkpoint(directory) -> Checkpoint:
             contract = contract_from_dict(index["contract"], where)
         config = PriorConfig(**index["config"])
         return Checkpoint(config, contract, index["update"], load(content), index["demos"], index["history"])
-    except (OSError, KeyError, TypeError, json.JSONDecodeError, SafetensorError) as error:
+    except PriorError:
+        raise
+    except (OSError, KeyError, TypeError, AttributeError, ValueError, RecursionError, SafetensorError) as error:
         raise PriorError(f"{directory}: damaged checkpoint: {error}") from None
