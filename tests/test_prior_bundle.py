@@ -244,7 +244,7 @@ def test_golden_arrays_are_never_unpickled(bundle_path):
 def dishonest_torch(monkeypatch, exported):
     """The reference is off by more than an export may be; the graph is the finished one, to save time."""
     honest, graph = exporting.run_torch, (exported / "decoder.onnx").read_bytes()
-    monkeypatch.setattr(exporting, "to_onnx", lambda decoder, variants: {"fp32": {"loop": graph}})
+    monkeypatch.setattr(exporting, "to_onnx", lambda decoder, variants, prefix: {"fp32": {"loop": graph}})
     monkeypatch.setattr(exporting, "run_torch", lambda *a: honest(*a) + 2e-4)
 
 

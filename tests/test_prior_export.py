@@ -75,6 +75,27 @@ def test_both_forms_compute_what_torch_computes(part, options):
                 assert expected.std() > 0.1, "a constant would prove nothing"
 
 
+@pytest.mark.parametrize("options", KINDS.values(), ids=KINDS)
+def test_rows_that_are_given_come_out_and_the_others_go_on_from_them(part, options):
+    config, step = dataclasses.replace(part[0], **options), part[1]
+    decoder = decoder_of(config)
+    conditioner = export_conditioner(decoder)
+    inputs = exporting.cases(decoder, 20, seed=3)
+    prefix, weight = exporting.given_rows(decoder, 20, seed=4)
+    plain, completed = exporting.run_torch(decoder, *inputs), exporting.run_torch(decoder, *inputs, prefix, weight)
+    assert np.abs(completed - prefix)[weight == 1.0].max() <= 1e-5, "a row of weight 1 is the one that was given"
+    assert np.abs(completed - plain)[weight == 0.0].max() > 1e-2, "the others were made together with it"
+    none = weight.max(1) == 0.0
+    assert none.any() and np.array_equal(completed[none], plain[none])
+    for form in ("loop", "unrolled"):
+        model = assemble(conditioner, step, decoder, form, prefix=True)
+        feed = dict(zip(("observation", "noise", "prefix", "weight"), (*inputs, prefix, weight)))
+        session = open_model(model.SerializeToString(), "cpu")
+        assert np.abs(session.run(["action"], feed)[0] - completed).max() <= 1e-4, form
+        feed["weight"] = np.zeros_like(weight)
+        assert np.abs(session.run(["action"], feed)[0] - plain).max() <= 1e-4, form
+
+
 def test_the_loop_holds_the_step_once_and_the_other_shares_its_weights(part):
     config, step = dataclasses.replace(part[0], steps=10), part[1]
     decoder = decoder_of(config)
@@ -249,6 +270,42 @@ def test_a_bundle_of_before_loads_as_it_is():
     assert DecoderSession(bundle, "cpu").decode(np.zeros((1, 14), np.float32), np.zeros((1, 8, 4), np.float32)).shape == (1, 8, 4)
     with pytest.raises(BundleError, match="no variant 'int8'"):
         DecoderSession(bundle, "cpu", variant="int8")
+
+
+def test_a_bundle_that_takes_given_rows(tmp_path, trained, exported):
+    bundle, decoder = export(trained, tmp_path / "given", prefix=True), make_decoder(load_checkpoint(trained))
+    assert bundle.digest != load_bundle(exported).digest and set(bundle.info.files) == {
+        "decoder.onnx", "decoder-unrolled.onnx", "decoder.safetensors", "golden.npz"
+    }  # fmt: skip
+    observation, noise = exporting.cases(decoder, 2, seed=1)
+    prefix, weight = exporting.given_rows(decoder, 2, seed=1)
+    plain = exporting.run_torch(decoder, observation, noise)
+    completed = exporting.run_torch(decoder, observation, noise, prefix, weight)
+    assert np.abs(completed - plain).max() > 0.01
+    for batch in (None, 2):
+        session = DecoderSession(bundle, "cpu", batch=batch)
+        assert session.takes_prefix
+        assert np.abs(session.decode(observation, noise, prefix, weight) - completed).max() <= 1e-4
+        assert np.abs(session.decode(observation, noise) - plain).max() <= 1e-4, "nothing is left of what was given before"
+        with pytest.raises(ValueError, match=r"rows were given as \(1,"):
+            session.decode(observation, noise, prefix[:1], weight)
+    without = DecoderSession(load_bundle(exported), "cpu")
+    assert not without.takes_prefix
+    with pytest.raises(ValueError, match="lpds prior export --prefix"):
+        without.decode(observation, noise, prefix, weight)
+
+
+def test_a_graph_that_completes_otherwise_than_its_golden_cases_is_refused(tmp_path, trained, monkeypatch):
+    bundle = export(trained, tmp_path / "given", prefix=True)
+    whole = onnxruntime.InferenceSession(bundle.read("decoder.onnx"), providers=["CPUExecutionProvider"])
+
+    class Forgetful:
+        def run(self, names, feed):
+            return whole.run(names, feed | {"weight": np.zeros_like(feed["weight"])})
+
+    monkeypatch.setattr("lpds_ros.prior.session.open_model", lambda *a, **k: Forgetful())
+    with pytest.raises(BundleError, match="golden case"):
+        DecoderSession(bundle, "cpu")
 
 
 def test_a_dit_travels_the_whole_way(tmp_path):

@@ -21,6 +21,9 @@ def add_arguments(parser):
         "--delay", type=int, help="ticks from observation to action, for a slow decoder (default: the contract's)"
     )
     parser.add_argument(
+        "--prefix", action="store_true", help="a decoder that can go on from rows of the running chunk (prefix:=true)"
+    )
+    parser.add_argument(
         "--overwrite", action="store_true", help="replace an existing bundle, its learned actors included"
     )
     parser.add_argument(
@@ -46,7 +49,8 @@ def run(args) -> int:
         demos, _ = read_all(args.demos, contract)
         states, _ = chunks(demos, contract)
     named = {"name": args.name, "licence": args.licence, "overwrite": args.overwrite, "delay": args.delay}
-    bundle = export(args.checkpoint, args.out, **named, variants=tuple(args.variants), states=states)
+    named |= {"prefix": args.prefix, "variants": tuple(args.variants), "states": states}
+    bundle = export(args.checkpoint, args.out, **named)
     sampler = bundle.sampler
     print(f"{bundle.path}: {bundle.kind} prior '{bundle.name}', {sampler.name} with {sampler.steps} steps")
     print(f"  digest {bundle.digest}")

@@ -13,14 +13,18 @@ from onnx import TensorProto, helper, numpy_helper
 from lpds_ros.prior.sampler import Decoder
 
 
-def assemble(conditioner: onnx.ModelProto, step: onnx.ModelProto, decoder: Decoder, form: str) -> onnx.ModelProto:
+def assemble(
+    conditioner: onnx.ModelProto, step: onnx.ModelProto, decoder: Decoder, form: str, prefix: bool = False
+) -> onnx.ModelProto:
     """One model `observation [batch, T_o*d_o], noise [batch, T_p, d_a] -> action [batch, T_p, d_a]`, checked by onnx.
 
-    decoder: whose sampler and bounds are built around the parts; its network is not looked at.
+    decoder: whose sampler and bounds are built around the parts; its network is not looked at. prefix: two inputs more, `prefix
+    [batch, T_p, d_a]` and `weight [batch, T_p]`, the rows that are given; with weights of zero the same chunk as without.
     """
     graph = _Graph()
     (condition,) = graph.inline(conditioner, "conditioner", {"observation": "observation"})
-    rule = _RULES["ddim" if decoder.kind == "diffusion" else decoder.solver](decoder)
+    given = _given(graph, decoder) if prefix else None
+    rule = _RULES["ddim" if decoder.kind == "diffusion" else decoder.solver](decoder, given)
     rows, size = decoder.noise_shape
     x = graph.add("Reshape", "noise", graph.constant(np.array([-1, rows * size])))
     x = (_looped if form == "loop" else _unrolled)(graph, step, rule, x, condition)
@@ -33,12 +37,14 @@ def assemble(conditioner: onnx.ModelProto, step: onnx.ModelProto, decoder: Decod
     graph.add("Min", x, graph.constant(decoder.action_high.numpy()), outputs=["action"])
     value = helper.make_tensor_value_info
     chunk = ["batch", rows, size]
+    more = [value("prefix", TensorProto.FLOAT, chunk), value("weight", TensorProto.FLOAT, ["batch", rows])]
     made = helper.make_graph(
         graph.nodes,
         f"sampler_{form}",
         [
             value("observation", TensorProto.FLOAT, ["batch", len(decoder.state_shift)]),
             value("noise", TensorProto.FLOAT, chunk),
+            *(more if prefix else []),
         ],
         [value("action", TensorProto.FLOAT, chunk)],
         graph.constants,
@@ -49,10 +55,38 @@ def assemble(conditioner: onnx.ModelProto, step: onnx.ModelProto, decoder: Decod
     return model
 
 
-class _Ddim:
+def _given(graph, decoder) -> tuple[str, str]:
+    """Decoder._given, once a chunk."""
+    rows, size = decoder.noise_shape
+    known = graph.add("Sub", "prefix", graph.constant(decoder.action_shift.numpy()))
+    known = graph.add("Div", known, graph.constant(decoder.action_scale.numpy()))
+    if decoder.kind == "flow":
+        known = graph.add("Sub", known, "noise")
+    weight = graph.add("Unsqueeze", "weight", graph.constant(np.array([2])))
+    weight = graph.add("Expand", weight, graph.constant(np.array([1, rows, size])))
+    flat = graph.constant(np.array([-1, rows * size]))
+    weight, known = graph.add("Reshape", weight, flat), graph.add("Reshape", known, flat)
+    return graph.add("Sub", graph.constant(1.0), weight), graph.add("Mul", weight, known)
+
+
+class _Rule:
+    """What a sampler does with the network's output. given: names of what `_given` made, or None."""
+
+    def __init__(self, given: tuple[str, str] | None):
+        self.given = given
+
+    def completed(self, graph, estimate):
+        if self.given is None:
+            return estimate
+        stays, added = self.given
+        return graph.add("Add", graph.add("Mul", stays, estimate), added)
+
+
+class _Ddim(_Rule):
     """clean = clip(c0 x + c1 out); x' = c2 x + c3 clean. Where the network predicts the clean chunk, c0 = 0 and c1 = 1."""
 
-    def __init__(self, decoder: Decoder):
+    def __init__(self, decoder: Decoder, given):
+        super().__init__(given)
         self.table = np.array(decoder.coefficients, np.float32)
         self.direct = bool((self.table[:, :2] == (0.0, 1.0)).all())
 
@@ -63,27 +97,30 @@ class _Ddim:
         (x,) = state
         if not self.direct:
             out = graph.add("Add", graph.add("Mul", x, c[0]), graph.add("Mul", out, c[1]))
-        clean = graph.add("Clip", out, graph.constant(-1.0), graph.constant(1.0))
+        clean = self.completed(graph, graph.add("Clip", out, graph.constant(-1.0), graph.constant(1.0)))
         return (graph.add("Add", graph.add("Mul", x, c[2]), graph.add("Mul", clean, c[3])),)
 
 
-class _Euler:
+class _Euler(_Rule):
     """x' = x + h out."""
 
-    def __init__(self, decoder: Decoder):
+    def __init__(self, decoder: Decoder, given):
+        super().__init__(given)
         self.table = np.full((decoder.steps, 1), 1.0 / decoder.steps, np.float32)
 
     def begin(self, x):
         return (x,)
 
     def update(self, graph, state, out, c):
+        out = self.completed(graph, out)
         return (graph.add("Add", state[0], graph.add("Mul", out, c[0])),)
 
 
-class _Midpoint:
+class _Midpoint(_Rule):
     """x' = base + a out, with a = h to the middle of a step and 2 h to its end, where base' = x', else base' = base."""
 
-    def __init__(self, decoder: Decoder):
+    def __init__(self, decoder: Decoder, given):
+        super().__init__(given)
         h = 1.0 / decoder.steps
         self.table = np.array([[h, 0.0], [2.0 * h, 1.0]] * (decoder.steps // 2), np.float32)
 
@@ -91,7 +128,7 @@ class _Midpoint:
         return (x, x)
 
     def update(self, graph, state, out, c):
-        _, base = state
+        (_, base), out = state, self.completed(graph, out)
         x = graph.add("Add", base, graph.add("Mul", out, c[0]))
         return x, graph.add("Add", base, graph.add("Mul", graph.add("Sub", x, base), c[1]))
 

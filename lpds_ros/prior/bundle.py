@@ -21,6 +21,8 @@ from lpds_ros.identity import digest_of
 SCHEMA = 1
 MANIFEST = "bundle.yaml"
 DECODER, WEIGHTS, GOLDEN = "decoder.onnx", "decoder.safetensors", "golden.npz"
+CASE = ("observation", "noise", "action")  # arrays of one golden case, the last one the output
+GIVEN_CASE = ("observation", "noise", "prefix", "weight", "completed")  # the same with rows that are given
 FORMS = ("loop", "unrolled")  # of the sampler's graph: the step once, in a Loop; or K times, without control flow
 MAX_FILE_BYTES = 1 << 32
 MAX_GOLDEN_BYTES = 1 << 28  # unpacked
@@ -83,7 +85,8 @@ class Variant:
 class Manifest:
     """bundle.yaml. state_*: normalisation of the stacked observation [T_o*d_o]; action_*: bounds of each row [d_a].
 
-    variants: by name, "fp32" always; empty in bundles of before, whose one decoder serves every form.
+    variants: by name, "fp32" always; empty in bundles of before, whose one decoder serves every form. prefix: whether its graphs
+    take rows that are given.
     """
 
     schema: int
@@ -102,15 +105,17 @@ class Manifest:
     files: dict[str, FileEntry]
     contract: Contract
     variants: dict[str, Variant] = field(default_factory=dict)
+    prefix: bool = False
     manifest_digest: str = ""
 
-    def own_digest(self) -> str:
-        """SHA-256 over the canonical JSON of everything but `manifest_digest`; no `variants` count as no such key."""
+    def tree(self) -> dict:
+        """Plain values by field, as they stand in bundle.yaml; what came later is not there where it says nothing."""
         tree = dataclasses.asdict(self) | {"contract": contract_to_dict(self.contract)}
-        del tree["manifest_digest"]
-        if not self.variants:
-            del tree["variants"]
-        return digest_of(tree)
+        return {name: value for name, value in tree.items() if value or name not in ("variants", "prefix")}
+
+    def own_digest(self) -> str:
+        """SHA-256 over the canonical JSON of everything but `manifest_digest`."""
+        return digest_of({name: value for name, value in self.tree().items() if name != "manifest_digest"})
 
     def bundle_digest(self) -> str:
         """SHA-256 over the sorted (file, sha256) table."""
@@ -153,20 +158,23 @@ class Bundle:
         """The bytes of one of its files, verified again: what is used is what was checked. Raises BundleError."""
         return _verified(self.path, name, self.info.files[name])
 
-    def golden(self) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """(observation [B, T_o*d_o], noise [B, T_p, d_a], action [B, T_p, d_a]) of the export. Raises BundleError."""
-        content = self.read(GOLDEN)
+    def golden(self, parts: tuple[str, ...] = CASE) -> list[tuple[np.ndarray, ...]]:
+        """Arrays of the export's cases: observation [B, T_o*d_o], noise and action [B, T_p, d_a]. Raises BundleError.
+
+        parts: GIVEN_CASE for the cases with given rows: prefix and completed [B, T_p, d_a], weight [B, T_p].
+        """
+        content, output = self.read(GOLDEN), parts[-1]
         try:
             arrays = read_arrays(content, MAX_GOLDEN_BYTES)
-            sizes = sorted(int(name.removeprefix("action_")) for name in arrays if name.startswith("action_"))
-            cases = [tuple(arrays[f"{part}_{n}"] for part in ("observation", "noise", "action")) for n in sizes]
-            shown = [a.shape for case in cases for a in case if a.ndim != 2 + (a is not case[0])]
-            if shown:
-                raise ValueError(f"arrays of shapes {shown} are no recorded cases")
+            sizes = sorted(int(name.removeprefix(f"{output}_")) for name in arrays if name.startswith(f"{output}_"))
+            cases = [tuple(arrays[f"{part}_{n}"] for part in parts) for n in sizes]
+            if any(a.ndim == 0 for case in cases for a in case):
+                raise ValueError("a number where an array is expected")
         except (ValueError, KeyError) as error:
             raise BundleError(f"{self.path / GOLDEN}: not readable: {error}") from None
+        each = {"observation": (self.contract.state_size,), "weight": self.contract.noise_shape[:1]}
         for case in cases:
-            shapes = ((len(case[2]), self.contract.state_size), *[(len(case[2]), *self.contract.noise_shape)] * 2)
+            shapes = tuple((len(case[-1]), *each.get(part, self.contract.noise_shape)) for part in parts)
             if tuple(a.shape for a in case) != shapes or any(a.dtype != np.float32 for a in case):
                 raise BundleError(
                     f"{self.path / GOLDEN}: arrays {[a.shape for a in case]} do not fit the contract: {shapes}"

@@ -12,11 +12,13 @@ import torch
 from safetensors.torch import save
 
 from lpds_ros.config import to_yaml
-from lpds_ros.contract import Contract, contract_to_dict
+from lpds_ros.contract import Contract
 from lpds_ros.durable import replaced_folder, write_arrays, write_whole
 from lpds_ros.prior.assemble import assemble
 from lpds_ros.prior.bundle import (
+    CASE,
     DECODER,
+    GIVEN_CASE,
     GOLDEN,
     MANIFEST,
     PARITY,
@@ -56,12 +58,14 @@ def export(
     licence: str = "Apache-2.0",
     overwrite: bool = False,
     delay: int | None = None,
+    prefix: bool = False,
     variants: tuple[str, ...] = (),
     states: np.ndarray | None = None,
 ) -> Bundle:
     """Write the bundle `out` from a checkpoint and return it, loaded and verified. delay: ticks, None: the contract's own.
 
-    variants: of FASTER, beside fp32. states: float32 [N, T_o*d_o] they are judged on; None: drawn from the training range.
+    prefix: its graphs take rows that are given. variants: of FASTER, beside fp32. states: float32 [N, T_o*d_o] they are judged
+    on; None: drawn from the training range.
     Raises PriorError when `out` exists (and not `overwrite`), when an fp32 graph differs from torch by more than 1e-4 in action
     units on any of 256 cases, or a faster variant by more than the gate allows (3 % of the action's standard deviation); then
     nothing is left behind and an earlier bundle stays as it was.
@@ -82,7 +86,7 @@ def export(
     try:
         # `actor/` of the bundle it replaces goes with it: it belongs to that prior
         with replaced_folder(out) as fresh:
-            _write(decoder, checkpoint, fresh, name or out.name, licence, variants, states)
+            _write(decoder, checkpoint, fresh, name or out.name, licence, prefix, variants, states)
             for variant in ("fp32", *variants):
                 DecoderSession(load_bundle(fresh), "cpu", variant=variant)
     except BundleError as error:
@@ -90,58 +94,61 @@ def export(
     return load_bundle(out)
 
 
-def _write(decoder, checkpoint, folder: Path, name: str, licence: str, faster, states):
-    golden = [(*inputs, run_torch(decoder, *inputs)) for inputs in (cases(decoder, n, seed=n) for n in GOLDEN_BATCHES)]
+def _write(decoder, checkpoint, folder: Path, name: str, licence: str, prefix: bool, faster, states):
+    golden = [_case(decoder, n, n, given) for n in GOLDEN_BATCHES for given in (False, True)[: 1 + prefix]]
     arrays = {}
     for case in golden:
-        arrays |= {f"{part}_{len(case[0])}": array for part, array in zip(("observation", "noise", "action"), case)}
+        parts = CASE if len(case) == len(CASE) else GIVEN_CASE
+        arrays |= {f"{part}_{len(case[0])}": array for part, array in zip(parts, case)}
     write_arrays(folder / GOLDEN, arrays)
     write_whole(folder / WEIGHTS, save({key: tensor.contiguous() for key, tensor in decoder.state_dict().items()}))
     files, variants = [WEIGHTS, GOLDEN], {}
-    for variant, models in to_onnx(decoder, faster).items():
+    for variant, models in to_onnx(decoder, faster, prefix).items():
         stem = Path(DECODER).stem + ("" if variant == "fp32" else f"-{variant}")
         named = {form: f"{stem}{'' if form == 'loop' else f'-{form}'}.onnx" for form in models}
         for form, file in named.items():
             write_whole(folder / file, models[form])
         files += named.values()
-        variants[variant] = _judge(decoder, variant, models, named, golden, states)
+        variants[variant] = _judge(decoder, variant, models, named, golden, prefix, states)
     variants = _timed(variants, folder, golden[0][:2])
     entries = {file: _entry(folder / file) for file in sorted(files)}
-    manifest = _manifest(decoder, checkpoint, entries, variants, name, licence)
+    manifest = _manifest(decoder, checkpoint, entries, variants, name, licence, prefix)
     manifest = dataclasses.replace(manifest, manifest_digest=manifest.own_digest())
-    tree = json.loads(json.dumps(dataclasses.asdict(manifest))) | {"contract": contract_to_dict(checkpoint.contract)}
-    text = to_yaml(tree, width=120, default_flow_style=None)
+    text = to_yaml(json.loads(json.dumps(manifest.tree())), width=120, default_flow_style=None)
     write_whole(folder / MANIFEST, text.encode())
 
 
-def to_onnx(decoder: Decoder, variants: tuple[str, ...] = ()) -> dict[str, dict[str, bytes]]:
-    """variant -> form -> the whole decoder as an ONNX model with a dynamic batch. All come from the same two parts."""
+def to_onnx(decoder: Decoder, variants: tuple[str, ...] = (), prefix: bool = False) -> dict[str, dict[str, bytes]]:
+    """variant -> form -> the whole decoder as an ONNX model with a dynamic batch. All come from the same two parts.
+
+    prefix: they take rows that are given.
+    """
     conditioner, step = export_conditioner(decoder), export_step(decoder)
     folded = fold_norms(step)
     models = {
         "fp32": {
-            "loop": assemble(conditioner, folded, decoder, "loop"),
-            "unrolled": assemble(conditioner, step, decoder, "unrolled"),
+            "loop": assemble(conditioner, folded, decoder, "loop", prefix),
+            "unrolled": assemble(conditioner, step, decoder, "unrolled", prefix),
         }
     }
     if "int8" in variants:
         small = quantise(folded, reduce_range=not has_vnni())
-        models["int8"] = {"loop": assemble(conditioner, small, decoder, "loop")}
+        models["int8"] = {"loop": assemble(conditioner, small, decoder, "loop", prefix)}
     return {
         variant: {form: model.SerializeToString(deterministic=True) for form, model in forms.items()}
         for variant, forms in models.items()
     }
 
 
-def _judge(decoder, name: str, models: dict[str, bytes], files: dict[str, str], golden, states) -> Variant:
+def _judge(decoder, name: str, models: dict[str, bytes], files: dict[str, str], golden, prefix, states) -> Variant:
     """The error of a variant. Raises BundleError when fp32 is not exact or a faster one does not pass the gate."""
     judged = _judged(decoder, states)
     expected = run_torch(decoder, *judged)
-    wider = cases(decoder, PARITY_CASES, seed=1234)
+    wider = [_case(decoder, PARITY_CASES, 1234, given) for given in (False, True)[: 1 + prefix]]
     off, error = 0.0, 0.0
     for model in models.values():
         session = open_model(model, "cpu")
-        for *inputs, action in (*golden, (*wider, run_torch(decoder, *wider)), (*judged, expected)):
+        for *inputs, action in (*golden, *wider, (*judged, expected)):
             off = max(off, float(np.abs(_run(session, *inputs) - action).max()))
         error = max(error, rmse(_run(session, *judged), expected, decoder.action_scale.numpy()))
     where = "training range" if states is None else "demonstrations"
@@ -172,8 +179,10 @@ def _timed(variants: dict[str, Variant], folder: Path, chunk) -> dict[str, Varia
     }
 
 
-def _run(session, observation: np.ndarray, noise: np.ndarray) -> np.ndarray:
-    return session.run(["action"], {"observation": observation, "noise": noise})[0]
+def _run(session, observation: np.ndarray, noise: np.ndarray, *given: np.ndarray) -> np.ndarray:
+    given = given or (np.zeros_like(noise), np.zeros(noise.shape[:2], np.float32))  # as many as the graph takes
+    inputs = (observation, noise, *given)
+    return session.run(["action"], {taken.name: array for taken, array in zip(session.get_inputs(), inputs)})[0]
 
 
 def _judged(decoder: Decoder, states) -> tuple[np.ndarray, np.ndarray]:
@@ -192,13 +201,29 @@ def cases(decoder: Decoder, count: int, seed: int, reach: float = 1.2) -> tuple[
     return states.astype(np.float32), rng.standard_normal((count, *decoder.noise_shape)).astype(np.float32)
 
 
+def given_rows(decoder: Decoder, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """(prefix, weight) to go with `cases`: drawn within the action's bounds, and weights that fall to zero at any row."""
+    rng = np.random.default_rng(seed)
+    rows, size = decoder.noise_shape
+    prefix = rng.uniform(decoder.action_low.numpy(), decoder.action_high.numpy(), (count, rows, size))
+    whole, fading = rng.integers(0, rows, (2, count, 1))
+    weight = np.clip((whole + fading - np.arange(rows)) / (fading + 1), 0.0, 1.0)
+    return prefix.astype(np.float32), weight.astype(np.float32)
+
+
+def _case(decoder: Decoder, count: int, seed: int, given: bool) -> tuple[np.ndarray, ...]:
+    """Inputs and torch's output: the arrays of CASE, or of GIVEN_CASE."""
+    inputs = cases(decoder, count, seed) + (given_rows(decoder, count, seed) if given else ())
+    return *inputs, run_torch(decoder, *inputs)
+
+
 @torch.no_grad()
-def run_torch(decoder: Decoder, observation: np.ndarray, noise: np.ndarray) -> np.ndarray:
+def run_torch(decoder: Decoder, *inputs: np.ndarray) -> np.ndarray:
     """The same decoder in torch, the reference of every parity check."""
-    return decoder(torch.from_numpy(observation), torch.from_numpy(noise)).numpy()
+    return decoder(*map(torch.from_numpy, inputs)).numpy()
 
 
-def _manifest(decoder, checkpoint, files, variants, name, licence) -> Manifest:
+def _manifest(decoder, checkpoint, files, variants, name, licence, prefix) -> Manifest:
     config, contract = checkpoint.config, checkpoint.contract
     if config.kind == "diffusion":
         visited = tuple(int(t) for t in time_steps(config.train_steps, config.steps))
@@ -232,6 +257,7 @@ def _manifest(decoder, checkpoint, files, variants, name, licence) -> Manifest:
         files=files,
         contract=contract,
         variants=variants,
+        prefix=prefix,
     )
 
 

@@ -4,6 +4,8 @@ Diffusion: squared-cosine schedule (Nichol and Dhariwal 2021), DDIM with eta = 0
 visited start at the LAST one trained ("trailing" spacing, Lin et al. 2024): the first evaluation is fed pure noise and
 must have been trained on it. "Leading" spacing, common in public recipes, starts earlier.
 Flow: straight paths x = (1 - t) noise + t action.
+Rows that are given (inpainting, as real-time chunking asks for: Black et al. 2025): in every evaluation they take the place of
+the network's estimate of them, so that the noisy chunk holds them at each level with their own noise.
 """
 
 import math
@@ -55,6 +57,8 @@ def network_times(config: PriorConfig) -> np.ndarray:
 class Decoder(nn.Module):
     """The frozen policy: observation [B, T_o*d_o], noise [B, T_p, d_a] -> action [B, T_p, d_a], contract units.
 
+    prefix [B, T_p, d_a], weight [B, T_p] in [0, 1]: rows that are given, in contract units, and how much each counts: 1, it comes
+    out as it is and the others go on from it; 0, it is not looked at. None: no row is given.
     Normalisation, the sampler unrolled over its K evaluations, and the bounds of the training actions. What time gives the
     network is a constant here; the condition of all evaluations is computed once a chunk, before the first.
     """
@@ -76,9 +80,18 @@ class Decoder(nn.Module):
         state = self.network.from_state(self.normalised(observation))
         return self.network.modulation(state + self.time_bias[:, None])
 
-    def forward(self, observation, noise):
+    def forward(self, observation, noise, prefix=None, weight=None):
         integrate = self._ddim if self.kind == "diffusion" else self._flow
-        return self.bounded(integrate(noise.flatten(1), self.condition(observation)))
+        given = None if prefix is None else self._given(noise, prefix, weight)
+        return self.bounded(integrate(noise.flatten(1), self.condition(observation), given))
+
+    def _given(self, noise, prefix, weight):
+        """(share of the network's estimate that stays, what is added to it), each [B, T_p*d_a] or one that broadcasts."""
+        known = (prefix - self.action_shift) / self.action_scale
+        if self.kind == "flow":
+            known = known - noise  # the velocity of its straight path
+        weight = weight.unsqueeze(2).expand_as(known).flatten(1)
+        return 1.0 - weight, weight * known.flatten(1)
 
     def normalised(self, observation: torch.Tensor) -> torch.Tensor:
         """[..., T_o*d_o] in contract units to what the network is told."""
@@ -89,23 +102,33 @@ class Decoder(nn.Module):
         action = x.unflatten(1, self.noise_shape) * self.action_scale + self.action_shift
         return torch.clamp(action, self.action_low, self.action_high)
 
-    def _ddim(self, x, condition):
+    def _ddim(self, x, condition, given):
         for k, (c0, c1, c2, c3) in enumerate(self.coefficients):
             out = self.network.step(x, condition[k])
             clean = torch.clamp(c1 * out if c0 == 0.0 else c0 * x + c1 * out, -1.0, 1.0)
+            clean = completed(clean, given)
             x = clean if k == self.steps - 1 else c2 * x + c3 * clean
         return x
 
-    def _flow(self, x, condition):
+    def _flow(self, x, condition, given):
         step = 1.0 / self.steps
+
+        def velocity(x, k):
+            return completed(self.network.step(x, condition[k]), given)
+
         if self.solver == "euler":
             for k in range(self.steps):
-                x = x + step * self.network.step(x, condition[k])
+                x = x + step * velocity(x, k)
         else:
             for k in range(0, self.steps, 2):
-                middle = x + step * self.network.step(x, condition[k])
-                x = x + 2.0 * step * self.network.step(middle, condition[k + 1])
+                middle = x + step * velocity(x, k)
+                x = x + 2.0 * step * velocity(middle, k + 1)
         return torch.clamp(x, -1.0, 1.0)
+
+
+def completed(estimate: torch.Tensor, given) -> torch.Tensor:
+    """The network's estimate of the clean chunk, or of the velocity, with what is given (Decoder._given) in its place."""
+    return estimate if given is None else given[0] * estimate + given[1]
 
 
 class Objective:

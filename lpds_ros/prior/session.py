@@ -4,9 +4,11 @@ from functools import cache, partial
 
 import numpy as np
 
-from lpds_ros.prior.bundle import Bundle, BundleError
+from lpds_ros.prior.bundle import CASE, GIVEN_CASE, Bundle, BundleError
 from lpds_ros.prior.fastest import fastest
 from lpds_ros.prior.runtime import PROVIDERS, Bound, ProviderError, open_model
+
+NO_PREFIX = "this bundle's decoder takes no given rows: export its checkpoint again with `lpds prior export --prefix`"
 
 
 class DecoderSession:
@@ -27,12 +29,23 @@ class DecoderSession:
         self.bundle, self.variant, self.batch = bundle, variant, batch
         self.provider, self.form, self._run = _choose(bundle, variant, provider, threads, batch)
         self._state_size, self._noise_shape = bundle.contract.state_size, bundle.contract.noise_shape
-        self._replay_golden()
+        self._replay_golden(CASE)
+        if self.takes_prefix:
+            self._replay_golden(GIVEN_CASE)
 
-    def decode(self, state: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    @property
+    def takes_prefix(self) -> bool:
+        """Whether rows of the chunk can be given."""
+        return self.bundle.info.prefix
+
+    def decode(
+        self, state: np.ndarray, noise: np.ndarray, prefix: np.ndarray | None = None, weight: np.ndarray | None = None
+    ) -> np.ndarray:
         """state [B, T_o*d_o], noise [B, T_p, d_a] -> action float32 [B, T_p, d_a] in the contract's units.
 
-        Raises ValueError for other shapes; arrays of another type are converted.
+        prefix [B, T_p, d_a], weight [B, T_p] in [0, 1]: rows that are given, contract units, and how much each counts (see
+        Decoder). Raises ValueError for other shapes, or for a prefix where the bundle takes none; arrays of another type are
+        converted.
         """
         if state.shape != (len(noise), self._state_size) or noise.shape[1:] != self._noise_shape:
             raise ValueError(
@@ -41,18 +54,23 @@ class DecoderSession:
             )
         if self.batch not in (None, len(noise)):
             raise ValueError(f"this session is fixed to batches of {self.batch}, got one of {len(noise)}: open another")
-        feed = {
-            "observation": np.ascontiguousarray(state, np.float32),
-            "noise": np.ascontiguousarray(noise, np.float32),
-        }
-        return self._run(feed)
+        feed = {"observation": state, "noise": noise}
+        if prefix is not None:
+            if not self.takes_prefix:
+                raise ValueError(NO_PREFIX)
+            if prefix.shape != noise.shape or weight.shape != noise.shape[:2]:
+                raise ValueError(f"of a noise {noise.shape} rows were given as {prefix.shape}, weights as {weight.shape}")
+            feed |= {"prefix": prefix, "weight": weight}
+        elif self.takes_prefix:
+            feed |= {"prefix": np.zeros_like(noise, np.float32), "weight": np.zeros(noise.shape[:2], np.float32)}
+        return self._run({name: np.ascontiguousarray(array, np.float32) for name, array in feed.items()})
 
-    def _replay_golden(self):
+    def _replay_golden(self, parts: tuple[str, ...]):
         tolerance = self.bundle.variant(self.variant).tolerance
-        for observation, noise, action in self.bundle.golden():
+        for *inputs, action in self.bundle.golden(parts):
             each = self.batch or len(action)
             rows = [np.minimum(np.arange(i, i + each), len(action) - 1) for i in range(0, len(action), each)]
-            found = np.concatenate([self.decode(observation[row], noise[row]) for row in rows])[: len(action)]
+            found = np.concatenate([self.decode(*(array[row] for array in inputs)) for row in rows])[: len(action)]
             off = float(np.abs(found - action).max())
             if not off <= tolerance:
                 file = self.bundle.path / self.bundle.variant(self.variant).files[self.form]
@@ -79,18 +97,20 @@ def _choose(bundle: Bundle, variant: str, provider: str, threads: int, batch: in
         session = open_model(bundle.read(files[form]), name, threads, batch)
         if batch is None:
             return form, lambda feed: session.run(["action"], feed)[0]
-        shape = (batch, *bundle.contract.noise_shape)
-        shapes = {"observation": (batch, bundle.contract.state_size), "noise": shape, "action": shape}
+        shapes = _inputs(bundle, batch) | {"action": (batch, *bundle.contract.noise_shape)}
         return form, Bound(session, name, shapes).run
 
     if provider == "auto":
         able = [name for name in PROVIDERS if form_of(name) in files]
         what = {"bundle": bundle.digest, "variant": variant, "threads": threads, "batch": batch}
-        provider = fastest(able, what, lambda name: partial(opened(name)[1], _blank(bundle, batch or 1)))
+        blank = {name: np.zeros(shape, np.float32) for name, shape in _inputs(bundle, batch or 1).items()}
+        provider = fastest(able, what, lambda name: partial(opened(name)[1], blank))
     return provider, *opened(provider)
 
 
-def _blank(bundle: Bundle, batch: int) -> dict[str, np.ndarray]:
+def _inputs(bundle: Bundle, batch: int) -> dict[str, tuple[int, ...]]:
+    """Name -> shape of what its graphs take."""
     contract = bundle.contract
-    shapes = {"observation": (batch, contract.state_size), "noise": (batch, *contract.noise_shape)}
-    return {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
+    chunk = (batch, *contract.noise_shape)
+    given = {"prefix": chunk, "weight": chunk[:2]} if bundle.info.prefix else {}
+    return {"observation": (batch, contract.state_size), "noise": chunk} | given
