@@ -52,6 +52,9 @@ class Arguments:
     candidates: int = parameter(
         1, "noises a chunk decoded ahead is chosen from, by how it goes on with the running one", range=(1, 256)
     )
+    prefix: bool = parameter(
+        False, "a chunk decoded ahead goes on from the running one's rows; needs learner:=false, a bundle exported with --prefix"
+    )
     canary_window: int = parameter(30, "steered episodes that versions of the weights are judged by", range=(2, 10_000))
     canary_drop: float = parameter(
         0.3, "fall of the success rate below the best version's that brings it back; 1: never", range=(0.01, 1.0)

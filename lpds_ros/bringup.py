@@ -15,6 +15,7 @@ from lpds_ros.perception.robot import ROBOT_STATE
 from lpds_ros.prior.bundle import Bundle, load_bundle
 from lpds_ros.resources import resource
 from lpds_ros.steering.params import SteeringParams
+from lpds_ros.steering.prefix import NO_LEARNER
 
 SEEDS_PER_RUN = 1_000_000
 SERVED_LATER = ("real", "mock")
@@ -86,6 +87,8 @@ def _check(a: Arguments):
         raise LaunchError("prior:=none and teleop:=none: nothing would drive the robot; give one of the two")
     if a.actor and a.learner:
         raise LaunchError("actor:=… is for steering with fixed weights: add learner:=false, or leave it out to learn")
+    if a.prefix and a.learner:
+        raise LaunchError(f"{NO_LEARNER}; for steering with the prior or with fixed weights add learner:=false")
     if a.clock == "lockstep" and a.teleop not in ("none", "scripted"):
         raise LaunchError(f"teleop:={a.teleop} is a person's hand: use clock:=realtime")
 
@@ -209,6 +212,7 @@ def _table(a: Arguments, contract: Contract, bundle: Bundle | None, run_dir: Pat
             "provider": a.provider,
             "variant": a.variant,
             "candidates": a.candidates,
+            "prefix": a.prefix,
             "canary_window": a.canary_window,
             "canary_drop": a.canary_drop,
             "allow_slow_decoder": a.allow_slow_decoder,

@@ -50,6 +50,7 @@ def test_a_wrong_argument_says_what_is_accepted(word, told):
         ({"robot": "mock"}, "not in this version"),
         ({"prior": "none"}, "nothing would drive the robot"),
         ({"actor": "a.safetensors"}, "learner:=false"),
+        ({"prefix": "true"}, "with fixed weights add learner:=false"),
         ({"clock": "lockstep", "teleop": "keyboard"}, "clock:=realtime"),
         ({"namespace": "a-b"}, "letters, digits"),
         ({"prior": "nowhere"}, "lpds prior train"),

@@ -23,7 +23,7 @@ def episode(version=0, success=True, **changes) -> Episode:
 class Robot:
     """A gate, what it installed and what it said."""
 
-    def __init__(self, canary=None):
+    def __init__(self, canary=None, closed=""):
         rng = np.random.default_rng(0)
         golden = [
             (rng.normal(size=(n, CONTRACT.state_size)).astype(np.float32), rng.normal(size=(n, *CONTRACT.noise_shape)))
@@ -39,6 +39,7 @@ class Robot:
             canary=canary or Canary(WINDOW, DROP),
             session="session",
             on_rollback=self.said.append,
+            closed=closed,
         )
 
     def push(self, version, lineage="", **options):
@@ -81,6 +82,15 @@ def test_a_policy_below_the_prior_gives_way_to_the_prior():
     robot.push(1)
     robot.episodes(1, [False] * 10)
     assert robot.ran == [1, 0] and robot.gate.kept == 0 and robot.gate.kept_fingerprint == ""
+
+
+def test_a_closed_gate_takes_what_a_person_chooses_and_no_push():
+    robot = Robot(closed="prefix: …")
+    with pytest.raises(WeightsError, match="prefix"):
+        robot.push(1)
+    blob = pack_weights(actor(2))
+    robot.gate.start(blob)
+    assert robot.ran == [2]
 
 
 def test_after_a_rollback_only_weights_that_know_of_it_are_taken():

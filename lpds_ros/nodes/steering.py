@@ -49,6 +49,7 @@ from lpds_ros.steering.canary import Canary
 from lpds_ros.steering.clock import TickClock
 from lpds_ros.steering.core import SteeringCore
 from lpds_ros.steering.gate import WeightsGate
+from lpds_ros.steering.prefix import NO_LEARNER
 from lpds_ros.steering.tick import PoseTarget, Tick
 
 POLL_S = 0.02
@@ -102,6 +103,7 @@ class SteeringNode(LpdsNode):
             canary=Canary(p.canary_window, p.canary_drop),
             session=self.session,
             on_rollback=self.get_logger().warning,
+            closed=NO_LEARNER if p.prefix else "",
         )
         self._start_actor(gate)
         self._inbox = WeightsInbox(self, gate)

@@ -20,6 +20,7 @@ class Parameters(RealtimeParameters):
     candidates: int = parameter(
         1, "noises a chunk decoded ahead is chosen from, by how it goes on with the running one", range=(1, 256)
     )
+    prefix: bool = parameter(False, "a chunk decoded ahead goes on from the running one's rows; without a learner")
     actor: str = parameter("", "file of actor weights to start from; empty: the prior")
     max_radius: float = parameter(
         12.0, "bound on the norm of the perturbation, whatever weights arrive", range=(1e-6, 1e6)

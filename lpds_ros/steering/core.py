@@ -43,7 +43,7 @@ class SteeringCore:
         self._contract, self._params, self._seed = contract, params, seed
         self._noises = params.noises(contract.horizons.delay)
         bundle = getattr(decoder, "bundle", None)
-        self._chunker = Chunker(contract, decoder, params.max_radius)
+        self._chunker = Chunker(contract, decoder, params.max_radius, params.prefix)
         self._ahead = Ahead(contract, self._chunker, threaded=threaded)
         self._accounts = Accounts(contract, session, bundle.digest if bundle else "")
         self._ladder = Ladder(params.resume_after)

@@ -15,7 +15,7 @@ from lpds_ros.steering.actor import Actor
 from lpds_ros.steering.flight import Entry, Recording
 from lpds_ros.steering.flight_file import Circumstances
 from lpds_ros.steering.flight_ticks import flat_memory
-from lpds_ros.steering.schedule import Chunk
+from lpds_ros.steering.schedule import Chunk, decode_batch
 from lpds_ros.steering.trace import TracedTarget, repeat
 
 
@@ -83,7 +83,7 @@ def check_chunks(recording: Recording, around: Circumstances, decoder) -> Check:
     batch = around.params.noises(around.contract.horizons.delay)
     for number, chunk in enumerate(chunks):
         noise = chunk.noise + chunk.delta if chunk.source == Source.STEERED else chunk.noise
-        decoded = decoder.decode(np.repeat(chunk.state[None], batch, 0), np.repeat(noise[None], batch, 0))
+        decoded = decode_batch(decoder, chunk.state, np.repeat(noise[None], batch, 0), chunk.prefix, chunk.given)
         nearest = min(decoded, key=lambda rows: 0 if _same(rows, chunk.rows) else _off(rows, chunk.rows))
         _compare(differences, f"chunk {number}: rows", chunk.rows, nearest)
     return Check("decoded chunks", len(chunks), tuple(differences))

@@ -158,7 +158,8 @@ def _shapes(contract: Contract) -> Shapes:
         "joints": (np.float64, (7,)),
         "action": row,
         "state": (np.float32, (contract.state_size,)),
-        **dict.fromkeys(("noise", "delta", "rows"), noise),
+        **dict.fromkeys(("noise", "delta", "rows", "prefix"), noise),
+        "given": (np.float32, contract.noise_shape[:1]),
     }
 
 

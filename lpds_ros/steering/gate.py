@@ -32,7 +32,8 @@ class WeightsGate:
     """Checks each push whole: size, checksum, digests, shapes, finiteness, a rising version, lineage, trust region.
 
     golden: (observation [B, T_o*d_o], noise [B, T_p, d_a], …) of the bundle, on which a version must keep inside its bound.
-    max_radius: the robot's own bound on ‖Δ‖₂. session: names this gate's rollbacks. on_rollback: told why.
+    max_radius: the robot's own bound on ‖Δ‖₂. session: names this gate's rollbacks. on_rollback: told why. closed: why no push is
+    taken at all, "" where they are.
     Trained on after a rollback without having heard of it, weights descend from those that were rolled back: they are refused
     until the learner says in `lineage` that it went back too.
     """
@@ -48,10 +49,11 @@ class WeightsGate:
         canary: Canary,
         session: str,
         on_rollback: Callable[[str], None],
+        closed: str = "",
     ):
         self._contract, self._prior_digest, self._install = contract, prior_digest, install
         self._golden, self._max_radius, self._session, self._on_rollback = golden, max_radius, session, on_rollback
-        self._canary, self._rollbacks, self._unanswered = canary, 0, False
+        self._canary, self._rollbacks, self._unanswered, self._closed = canary, 0, False, closed
         prior = prior_parameters(contract, prior_digest)
         self._held: dict[int, ActorParameters] = {0: prior}  # what may be gone back to: the kept, the prior, the newest
         self._running = prior
@@ -70,6 +72,8 @@ class WeightsGate:
 
     def push(self, push: Push):
         """Take up a push, or raise ValueError saying why not."""
+        if self._closed:
+            raise WeightsError(self._closed)
         if self.pinned:
             raise WeightsError(f"version {self._running.version} is pinned: `lpds weights unpin` takes pushes again")
         if self.lineage and push.lineage != self.lineage:

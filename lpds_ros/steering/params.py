@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class SteeringParams:
-    """Limits and rates of the steering core. Every one must be positive.
+    """Limits and rates of the steering core. Every number must be positive.
 
     target_hz: rate of interpolated pose targets. max_speed_mps, max_turn_radps: of the commanded pose. anchor_m,
     anchor_rad: a target farther than this from the measured pose starts again from it. gripper_threshold,
     gripper_dwell_s: see GripperLogic. candidates: noises that a chunk decoded ahead is chosen from,
-    by how it goes on with the running one. resume_after: clean observations that end a HOLD. max_radius: ‖Δ‖₂ allowed here,
-    whatever weights arrive. operator_max_age_s: an operator's command older (or younger) than this does not drive.
+    by how it goes on with the running one. prefix: whether it is decoded to go on from that one's rows (see prefix.py).
+    resume_after: clean observations that end a HOLD. max_radius: ‖Δ‖₂ allowed here, whatever weights arrive.
+    operator_max_age_s: an operator's command older (or younger) than this does not drive.
 
     What ends in a HOLD: reach_m, a measured pose farther from the base (no arm reaches there); joint_margin_rad, see JointBox;
     cut_ticks, rows in a row that were cut; wild_ticks, rows in a row of more than wild_ratio times the allowed speed; still_m,
@@ -28,6 +29,7 @@ class SteeringParams:
     gripper_dwell_s: float = 0.5
     resume_after: int = 3
     candidates: int = 1
+    prefix: bool = False
     max_radius: float = 12.0
     operator_max_age_s: float = 0.3
     reach_m: float = 1.5
@@ -40,7 +42,7 @@ class SteeringParams:
 
     def __post_init__(self):
         for name, value in vars(self).items():
-            if not (value > 0 and math.isfinite(value)):
+            if not isinstance(value, bool) and not (value > 0 and math.isfinite(value)):
                 raise ValueError(f"steering: {name} must be a positive number, got {value}")
 
     def noises(self, delay: int) -> int:

@@ -8,6 +8,7 @@ import numpy as np
 from lpds_ros.contract import Contract
 from lpds_ros.records import Source
 from lpds_ros.steering.actor import Actor
+from lpds_ros.steering.prefix import given_rows
 from lpds_ros.weights import ActorParameters
 
 SPOILT_LIMIT = 3  # perturbations in a row that are not finite: one is an accident, so many are the weights
@@ -33,7 +34,8 @@ class NoiseStream:
 @dataclass(frozen=True)
 class Chunk:
     """A decoded chunk. noise (ε as it was steered), delta, rows: float32 [T_p, d_a]. reason: why it is the prior's, or "".
-    state: float32 [T_o*d_o] that it was decoded from. weights: those in use, None without.
+    state: float32 [T_o*d_o] that it was decoded from. prefix [T_p, d_a], given [T_p]: rows that it was to go on from, and the
+    weight of each. weights: those in use, None without.
     """
 
     source: Source
@@ -44,6 +46,8 @@ class Chunk:
     reason: str
     decode_s: float
     state: np.ndarray
+    prefix: np.ndarray
+    given: np.ndarray
     weights: ActorParameters | None = None
 
     @property
@@ -56,11 +60,17 @@ class Chunker:
     """Turns a state into a chunk with the frozen decoder and the newest actor.
 
     `install` may be called from any thread; the actor in use changes only in `swap`, which the core calls between
-    chunks.
+    chunks. prefix: chunks go on from the rows of the one before; ValueError where contract or decoder are not made for it.
     """
 
-    def __init__(self, contract: Contract, decoder, max_radius: float):
-        self._contract, self._decoder, self._max_radius = contract, decoder, max_radius
+    def __init__(self, contract: Contract, decoder, max_radius: float, prefix: bool = False):
+        self._contract, self._decoder, self._max_radius, self._prefix = contract, decoder, max_radius, prefix
+        if prefix and not contract.horizons.delay:
+            raise ValueError("prefix is for chunks decoded ahead: this contract's horizons.delay is 0, leave it out")
+        if prefix and decoder is not None and not decoder.takes_prefix:
+            raise ValueError(
+                "prefix needs a decoder that takes given rows: export its checkpoint again with `lpds prior export --prefix`"
+            )
         self._pending: Actor | None = None
         self._actor: Actor | None = None
         self._spoilt = 0
@@ -101,39 +111,47 @@ class Chunker:
         SPOILT_LIMIT times in a row.
         """
         start = time.perf_counter()
+        given = given_rows(self._contract, running if self._prefix else None)
         reason, weights = PRIOR_ALONE, self._actor.parameters if self._actor else None
         if self.version > 0:
             base = noises * np.float32(weights.noise_scale)
             deltas = np.stack([self._actor(state, noise) for noise in base])
             if np.isfinite(deltas).all():
-                rows = self._run(state, base + deltas)
+                rows = self._run(state, base + deltas, *given)
                 if np.isfinite(rows).all():
                     self._spoilt, best = 0, _likest(rows, running)
                     taken = base[best], deltas[best], rows[best]
                     seconds = time.perf_counter() - start
-                    return Chunk(Source.STEERED, self.version, *taken, "", seconds, state, weights)
+                    return Chunk(Source.STEERED, self.version, *taken, "", seconds, state, *given, weights)
                 reason = f"prior: the chunk steered by version {self.version} is not finite"
             else:
                 reason = f"prior: the perturbation of version {self.version} is not finite"
             self._spoilt += 1
             if self._spoilt >= SPOILT_LIMIT:
                 raise ChunkError(f"{reason.removeprefix('prior: ')}, {self._spoilt} times in a row: other weights are needed")
-        rows = self._run(state, noises)
+        rows = self._run(state, noises, *given)
         if not np.isfinite(rows).all():
             raise ChunkError("the decoder's chunk is not finite: check the observation's range and the bundle")
         best = _likest(rows, running)
         seconds = time.perf_counter() - start
         taken = noises[best], self._zero, rows[best]
-        return Chunk(Source.PRIOR, self.version, *taken, reason, seconds, state, weights)
+        return Chunk(Source.PRIOR, self.version, *taken, reason, seconds, state, *given, weights)
 
-    def _run(self, state: np.ndarray, noises: np.ndarray) -> np.ndarray:
+    def _run(self, state: np.ndarray, noises: np.ndarray, prefix: np.ndarray, given: np.ndarray) -> np.ndarray:
         try:
-            rows = self._decoder.decode(np.repeat(state[None], len(noises), 0), noises)
+            rows = decode_batch(self._decoder, state, noises, prefix, given)
         except Exception as error:  # whatever the runtime raises (out of memory, device lost), the arm must only hold
             raise ChunkError(f"the decoder failed: {type(error).__name__}: {error}") from error
         if rows.shape != noises.shape:
             raise ChunkError(f"the decoder gave shape {rows.shape}, the contract asks for {noises.shape}")
         return rows
+
+
+def decode_batch(decoder, state: np.ndarray, noises: np.ndarray, prefix: np.ndarray, given: np.ndarray) -> np.ndarray:
+    """Chunks [M, T_p, d_a] of one state [T_o*d_o] and its given rows (as in Chunk) from noises [M, T_p, d_a]."""
+    alike = (state, prefix, given) if given.any() else (state,)
+    state, *rows = (np.repeat(array[None], len(noises), 0) for array in alike)
+    return decoder.decode(state, noises, *rows)
 
 
 def _likest(chunks: np.ndarray, running: np.ndarray | None) -> int:
