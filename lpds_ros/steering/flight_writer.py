@@ -13,7 +13,7 @@ from lpds_ros.steering.flight import FlightRecorder, Recording
 from lpds_ros.steering.flight_file import Circumstances, write_flight
 
 PATIENCE_S = 2.0  # beyond the tail: ticks may have ceased with what was recorded
-END_S = 5.0
+END_S = 3.0  # the supervisor gives a node 5 s to end
 SUFFIX, HOLD = ".flight.safetensors", Mode.HOLD.name.lower()
 
 
