@@ -1,5 +1,6 @@
 """The steering node in a cell of fakes: observations in; bursts, goals, records, status out."""
 
+import threading
 import time
 from dataclasses import replace
 
@@ -522,6 +523,49 @@ def test_realtime_commands_at_the_target_rate_and_holds_when_perception_is_silen
     ros.wait(lambda: np.array_equal(cell.steering._measured.position, cell.position), what="the last measurement")
     cell.steering.stop()
     ros.wait(lambda: np.allclose(pose_arrays(cell.targets[-1].pose)[0], cell.position), what="the last hold")
+
+
+def test_a_decoder_that_hangs_is_a_stop_said_while_it_still_hangs(ros, tiny_bundle, monkeypatch):
+    decode, hanging, free = DecoderSession.decode, threading.Event(), threading.Event()
+
+    def hang(self, state, noise):
+        if hanging.is_set():
+            free.wait(PATIENCE_S)
+        return decode(self, state, noise)
+
+    monkeypatch.setattr(DecoderSession, "decode", hang)
+    cell = FakeCell(ros, tiny_bundle, clock="realtime", watchdog_s=0.5, allow_slow_decoder=True)
+    try:
+        cell.started()
+        cell.node.create_timer(0.05, cell.say)
+        ros.wait(lambda: cell.steering.core.episode_tick > 2, what="ticks")
+        hanging.set()
+        cell.wait_status(lambda s: s.mode == Mode.STOP and "does the decoder hang?" in s.reason, "STOP")
+        assert not free.is_set()
+    finally:
+        free.set()
+    ros.wait(lambda: cell.episodes, what="the end of the episode, with the tick that came back")
+    assert "does the decoder hang?" in cell.episodes[0].reason
+
+
+def test_an_observation_of_another_time_is_not_used(ros, tiny_bundle):
+    cell = FakeCell(ros, tiny_bundle, clock="realtime")
+    cell.started()
+
+    def say(offset_s):
+        def observe():
+            cell.now_ns = time.time_ns() + round(offset_s * 1e9)
+            cell.observe.publish(observation_to_msg(cell.observation(), cell.contract.digest))
+
+        return observe
+
+    for offset_s, reason in ((-5.0, "s old"), (5.0, "s in the future: check both clocks")):
+        cell.wait_status(lambda s: s.mode == Mode.HOLD, "HOLD")
+        ros.wait(
+            lambda: cell.status[-1].mode == Mode.HOLD and reason in cell.status[-1].reason,  # noqa: B023
+            what=reason,
+            saying=say(offset_s),
+        )
 
 
 @pytest.fixture

@@ -266,6 +266,10 @@ class SteeringNode(LpdsNode):
             self._outbox.append(tick)
             self._news.trigger()
 
+    def overdue(self):
+        """A tick does not come back."""
+        self.core.stop(f"a control tick has taken more than {self.params.watchdog_s:g} s: does the decoder hang?")
+
     def complain(self, text: str):
         """To the log, as an error."""
         self.get_logger().error(text)

@@ -1,7 +1,7 @@
 """The two ways to tick: in lockstep on each observation, in real time on absolute deadlines of the monotonic clock.
 
 A driver gets observations and calls its host (the steering node): control(observation) -> Tick decides, aftermath(tick,
-then) hands records and gripper goals out, publish(targets) commands.
+then) hands records and gripper goals out, publish(targets) commands, overdue() hears of a tick that does not end.
 """
 
 import gc
@@ -114,6 +114,7 @@ class RealtimeDriver:
         self._observation: Observation | None = None
         self._used_ns = 0
         self._last_new_s = time.monotonic()
+        self._busy_since_s: float | None = None  # when the tick under way began
         self._plan: tuple[int, tuple[PoseTarget, ...]] | None = None
         self._slice_ns = clock.period_ns // targets_per_period
         self._threads: list[NodeThread] = []
@@ -140,7 +141,10 @@ class RealtimeDriver:
         """Read with the next tick."""
 
     def poll(self):
-        """Nothing waits for the gripper here."""
+        """Say so when a tick does not come back; the last target stays meanwhile."""
+        since_s = self._busy_since_s
+        if since_s is not None and time.monotonic() - since_s > self._node.params.watchdog_s:
+            self._host.overdue()
 
     def end(self):
         """Stop ticking and publishing."""
@@ -163,7 +167,9 @@ class RealtimeDriver:
                 observation = self._silence(now_s - self._last_new_s)
             self._clock.mark("wait for the observation")
             self._clock.resume()
+            self._busy_since_s = time.monotonic()
             tick = self._host.control(observation)
+            self._busy_since_s = None
             if tick.decode_s:
                 self._clock.spent("decode", tick.decode_s)
             moves = self._host.running or tick.mode in (Mode.STOP, Mode.FAULT)
