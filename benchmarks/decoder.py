@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
-from decoder_peers import DiffusersDdim, EagerDdim
+from decoder_peers import DiffusersDdim, EagerDdim, LerobotDdim
 from drawn import drawn_decoder
 from torch import nn
 from tqdm import tqdm
@@ -40,6 +40,10 @@ NETWORKS = {
     "unet-large": ("UNet1D", PriorConfig(network="unet", channels=(256, 512, 1024), steps=4, prediction="noise")),
 }
 EAGER = "torch eager loop"
+PEERS = {  # name, its package first -> how it is made, of which networks
+    "diffusers DDIMScheduler": (DiffusersDdim, ("mlp", "dit", "unet")),
+    "lerobot DiffusionModel": (LerobotDdim, ("unet",)),
+}
 CLOCKS = {"wall": time.perf_counter, "cpu": time.thread_time}
 PEAK = 768  # rows and columns of the product that the peak is measured with
 SAME = 1e-3  # largest root mean square difference of an exact contender, action units of about 1
@@ -52,10 +56,12 @@ def make_contenders(decoder: Decoder, config: PriorConfig, threads: int) -> dict
     feed = {"observation": draw(1, STATE), "noise": draw(1, *CHUNK)}
     inputs = tuple(torch.from_numpy(array) for array in feed.values())
     found = {EAGER: EagerDdim(decoder, config)}
-    try:
-        found["diffusers DDIMScheduler"] = DiffusersDdim(decoder, config)
-    except ImportError:
-        print("diffusers is not installed: no row for it (pip install diffusers)", file=sys.stderr)
+    for name, (make, networks) in PEERS.items():
+        if config.network in networks:
+            try:
+                found[name] = make(decoder, config)
+            except (ImportError, RuntimeError) as error:  # RuntimeError: a torchvision that is not this torch's
+                print(f"no row for {name}: {error} (pip install {name.split()[0]})", file=sys.stderr)
     found["ours, torch"] = torch.no_grad()(decoder)
     calls = {name: lambda run=run: run(*inputs).numpy() for name, run in found.items()}
     for variant, forms in to_onnx(decoder, ("int8",)).items():

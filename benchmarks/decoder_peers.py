@@ -4,6 +4,8 @@ The networks are put together as in the public code of DPPO and of diffusion pol
 evaluation, Conv1d, GroupNorm and ConvTranspose1d, one modulation layer a block. What they compute is what ours compute.
 """
 
+from functools import partial
+
 import numpy as np
 import torch
 from torch import nn
@@ -219,3 +221,76 @@ class DiffusersDdim(EagerDdim):
             out = self.network(x, time, state)
             x = self.scheduler.step(out, step, x, eta=0.0, use_clipped_model_output=True).prev_sample
         return decoder.bounded(x.flatten(1))
+
+
+class LerobotDdim(DiffusersDdim):
+    """LeRobot's DiffusionModel with its own sampling loop; a U-Net with FiLM's scales, 256 numbers of embedded time.
+
+    Its U-Net has our structure: it gets our weights, and what else must be ours for the same function, SiLU in place of Mish, the
+    sinusoids, the schedule. Raises ImportError (RuntimeError, where its torchvision does not fit torch) without lerobot.
+    """
+
+    def __init__(self, decoder: Decoder, config: PriorConfig):
+        from lerobot.configs.types import FeatureType, PolicyFeature
+        from lerobot.policies.diffusion.configuration_diffusion import DiffusionConfig
+        from lerobot.policies.diffusion.modeling_diffusion import DiffusionModel
+
+        super().__init__(decoder, config)
+        rows, size = decoder.noise_shape
+        sizes = DiffusionConfig(
+            n_obs_steps=1,
+            horizon=rows,
+            n_action_steps=rows,
+            input_features={"observation.state": PolicyFeature(FeatureType.STATE, (len(decoder.state_shift),))},
+            output_features={"action": PolicyFeature(FeatureType.ACTION, (size,))},
+            down_dims=config.channels,
+            kernel_size=config.kernel,
+            n_groups=config.groups,
+            diffusion_step_embed_dim=config.width,
+            num_inference_steps=config.steps,
+        )
+        self.model = DiffusionModel(sizes).eval().requires_grad_(False)
+        self.scheduler.step = partial(self.scheduler.step, use_clipped_model_output=True)
+        self.model.noise_scheduler = self.scheduler
+        _take_weights(self.model.unet, self.network, config.train_steps)
+
+    @torch.no_grad()
+    def __call__(self, observation, noise):
+        state = self.decoder.normalised(observation)
+        chunk = self.model.generate_actions({"observation.state": state.unsqueeze(1)}, noise=noise)
+        return self.decoder.bounded(chunk.flatten(1))
+
+
+class Sinusoids(nn.Module):
+    def __init__(self, ours, train_steps: int):
+        super().__init__()
+        self.ours, self.train_steps = ours, train_steps
+
+    def forward(self, step):
+        return sinusoids(self.ours, step / self.train_steps)
+
+
+def _take_weights(unet: nn.Module, plain: PlainUnet, train_steps: int):
+    """Into LeRobot's U-Net, layer by layer in their common order; another shape anywhere is an error."""
+    down, up = ([blocks[i : i + 3] for i in range(0, len(blocks), 3)] for blocks in (plain.parts["down"], plain.parts["up"]))
+    levels = zip((*unet.down_modules, unet.mid_modules, *unet.up_modules), (*down, plain.parts["middle"], *up), strict=True)
+    for theirs, ours in levels:
+        for module, source in zip(theirs, ours):  # the last level of the way down ends in an Identity
+            pairs = [(module, source)]
+            if isinstance(source, PlainFilmBlock):
+                pairs = [
+                    *zip(module.conv1.block, source.first),
+                    *zip(module.conv2.block, source.second),
+                    (module.cond_encoder[1], source.film),
+                    (module.residual_conv, source.past),
+                ]
+            for target, layer in pairs:
+                target.load_state_dict(layer.state_dict())
+    for target, layer in zip(unet.final_conv[0].block, plain.parts["last"][0]):
+        target.load_state_dict(layer.state_dict())
+    unet.final_conv[1].load_state_dict(plain.head.state_dict())
+    unet.diffusion_step_encoder = nn.Sequential(Sinusoids(plain.ours, train_steps), *plain.time)
+    for module in list(unet.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, nn.Mish):
+                setattr(module, name, nn.SiLU())

@@ -15,7 +15,7 @@ from lpds_ros.perception.robot import ROBOT_STATE
 from lpds_ros.prior.bundle import Bundle, load_bundle
 from lpds_ros.resources import resource
 from lpds_ros.steering.params import SteeringParams
-from lpds_ros.steering.prefix import NO_LEARNER
+from lpds_ros.steering.prefix import NO_LEARNER, require_prefix
 
 SEEDS_PER_RUN = 1_000_000
 SERVED_LATER = ("real", "mock")
@@ -58,11 +58,13 @@ class Plan:
 def plan(arguments: Arguments) -> Plan:
     """Check the arguments against each other and against the files they name, and compute every node's parameters.
 
-    Raises LaunchError, ConfigError or BundleError, each with what to do.
+    Raises LaunchError, ConfigError, BundleError or PrefixError, each with what to do.
     """
     _check(arguments)
     bundle = _bundle(arguments)
     contract = _contract(arguments, bundle)
+    if arguments.prefix and bundle is not None:
+        require_prefix(contract, bundle.info.prefix)
     run_dir = Path(arguments.run_dir or default_run_dir(arguments.name or arguments.task)).absolute()
     namespace = "/" + arguments.namespace.strip("/") if arguments.namespace.strip("/") else ""
     return Plan(arguments, contract, bundle, run_dir, namespace, tuple(_table(arguments, contract, bundle, run_dir)))

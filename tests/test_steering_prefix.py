@@ -11,7 +11,7 @@ from test_steering_ahead import delayed
 from lpds_ros.steering.flight_check import check_chunks
 from lpds_ros.steering.flight_file import read_flight, write_flight
 from lpds_ros.steering.params import SteeringParams
-from lpds_ros.steering.prefix import given_rows
+from lpds_ros.steering.prefix import PrefixError, given_rows
 
 ON = SteeringParams(prefix=True)
 
@@ -115,5 +115,5 @@ def test_a_recording_of_it_is_computed_again(tmp_path):
 def test_a_contract_or_a_decoder_that_is_not_made_for_it_is_refused(delay, takes, text):
     decoder = CompletingDecoder()
     decoder.takes_prefix = takes
-    with pytest.raises(ValueError, match=text):
+    with pytest.raises(PrefixError, match=text):
         Cell(delayed(delay), decoder=decoder, params=ON)

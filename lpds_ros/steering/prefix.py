@@ -12,6 +12,20 @@ from lpds_ros.contract import Contract
 
 NO_LEARNER = "prefix: a learner decodes its targets without the rows that run, so it would learn of chunks that never do"
 
+class PrefixError(ValueError):
+    """Contract or bundle are not made for given rows; the text says what to do."""
+
+
+def require_prefix(contract: Contract, taken: bool):
+    """Raise PrefixError where nothing can be given. taken: whether the prior's decoder takes given rows."""
+    if not contract.horizons.delay:
+        raise PrefixError("prefix is for chunks decoded ahead: this contract's horizons.delay is 0, leave it out")
+    if not taken:
+        raise PrefixError(
+            "prefix needs a decoder that takes given rows: export its checkpoint again with `lpds prior export --prefix`"
+        )
+
+
 def given_rows(contract: Contract, running: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     """(prefix [T_p, d_a], weight [T_p]) float32 from `running` [L, d_a], what is still to come of the chunk before.
 

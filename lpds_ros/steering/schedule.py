@@ -8,7 +8,7 @@ import numpy as np
 from lpds_ros.contract import Contract
 from lpds_ros.records import Source
 from lpds_ros.steering.actor import Actor
-from lpds_ros.steering.prefix import given_rows
+from lpds_ros.steering.prefix import given_rows, require_prefix
 from lpds_ros.weights import ActorParameters
 
 SPOILT_LIMIT = 3  # perturbations in a row that are not finite: one is an accident, so many are the weights
@@ -60,17 +60,13 @@ class Chunker:
     """Turns a state into a chunk with the frozen decoder and the newest actor.
 
     `install` may be called from any thread; the actor in use changes only in `swap`, which the core calls between
-    chunks. prefix: chunks go on from the rows of the one before; ValueError where contract or decoder are not made for it.
+    chunks. prefix: chunks go on from the rows of the one before; PrefixError where contract or decoder are not made for it.
     """
 
     def __init__(self, contract: Contract, decoder, max_radius: float, prefix: bool = False):
         self._contract, self._decoder, self._max_radius, self._prefix = contract, decoder, max_radius, prefix
-        if prefix and not contract.horizons.delay:
-            raise ValueError("prefix is for chunks decoded ahead: this contract's horizons.delay is 0, leave it out")
-        if prefix and decoder is not None and not decoder.takes_prefix:
-            raise ValueError(
-                "prefix needs a decoder that takes given rows: export its checkpoint again with `lpds prior export --prefix`"
-            )
+        if prefix and decoder is not None:
+            require_prefix(contract, decoder.takes_prefix)
         self._pending: Actor | None = None
         self._actor: Actor | None = None
         self._spoilt = 0
