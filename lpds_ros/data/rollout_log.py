@@ -2,8 +2,8 @@
 
 One chunk a message, each with its checksum and given to the operating system at once: a process that is killed loses
 nothing it had written, a machine that loses power loses what came after the last `flush` (one for each episode). Such a
-file lacks its closing index; the reader here takes the valid prefix and says what the rest was. Readable by Foxglove,
-by `rosbags` and by `mcap-ros2-support` once closed.
+file lacks its closing index; the reader here takes the valid prefix and says what the rest was. What is
+damaged in the middle is left out, and said. Readable by Foxglove, by `rosbags` and by `mcap-ros2-support` once closed.
 """
 
 import contextlib
@@ -24,12 +24,25 @@ from lpds_ros.config import ConfigError
 from lpds_ros.contract import Contract, contract_from_dict, contract_to_dict, require_same_contract
 from lpds_ros.data.definitions import DECISION, EPISODE, DefinitionError, Definitions
 from lpds_ros.data.log_codec import CodecError, decode, encode
+from lpds_ros.data.log_rescue import next_chunk
 from lpds_ros.records import Decision, Episode
 
 METADATA = "lpds_contract"
 STEM = "rollouts"
 MAX_RECORD_BYTES = 1 << 28
 MAX_CONTRACT_CHARS = 1 << 20
+UNREADABLE = (
+    McapError,
+    CRCValidationError,
+    CodecError,
+    DefinitionError,
+    struct.error,
+    KeyError,
+    UnicodeDecodeError,
+    EOFError,
+    MemoryError,
+    ValueError,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -157,21 +170,35 @@ class BadTail:
         return f"{self.path}: the last {self.lost_bytes} bytes after {self.valid_bytes} are unusable: {self.reason}"
 
 
+@dataclass(frozen=True)
+class BadChunk:
+    """Part of a file that was left out; what lies around it was read."""
+
+    path: Path
+    offset: int
+    size: int
+    reason: str
+
+    def __str__(self):
+        return f"{self.path}: {self.size} bytes at {self.offset} are unusable and were left out: {self.reason}"
+
+
 class RolloutLog:
     """Iterating yields (topic, Decision or Episode), file after file, each of them once; other types are skipped.
 
-    Afterwards `tails` holds a BadTail for each file that did not end properly (also logged). `contract` is the one
+    Afterwards `tails` holds a BadTail for each file that did not end properly and `skipped` a BadChunk for each chunk that
+    was left out (both are logged). `contract` is the one
     stored in the newest file that has one, or None. Raises ContractError at the first decision made under another
     contract than `expected`.
     """
 
     def __init__(self, path, expected: Contract | None = None):
-        self.paths, self.expected, self.tails = log_paths(path), expected, []
+        self.paths, self.expected, self.tails, self.skipped = log_paths(path), expected, [], []
         stored = [contract for contract in map(_stored_contract, self.paths) if contract is not None]
         self.contract = stored[-1] if stored else None
 
     def __iter__(self) -> Iterator[tuple[str, Decision | Episode]]:
-        self.tails, seen = [], set()
+        self.tails, self.skipped, seen = [], [], set()
         for path in self.paths:
             for topic, record in self._read(path):
                 number = record.decision_id if isinstance(record, Decision) else record.episode
@@ -189,38 +216,74 @@ class RolloutLog:
         definitions, schemas, channels = Definitions(), {}, {}
         valid, closed, reason = 0, False, ""
         with path.open("rb") as stream:
-            reader = StreamReader(stream, emit_chunks=True, record_size_limit=MAX_RECORD_BYTES)
-            records = reader.records
-            try:
-                for record in records:
-                    for part in _opened(record) if isinstance(record, Chunk) else (record,):
-                        if isinstance(part, Schema) and part.id not in schemas:  # the closing index repeats them
-                            schemas[part.id] = _learned(definitions, part)
-                        elif isinstance(part, Channel):
-                            channels[part.id] = (part.topic, schemas.get(part.schema_id))
-                        elif isinstance(part, Message):
-                            topic, typename = channels[part.channel_id]
-                            if typename in (DECISION, EPISODE):
-                                yield topic, decode(definitions, typename, part.data)
-                    closed = isinstance(record, Footer)
-                    valid = stream.tell()
-            except (
-                McapError,
-                CRCValidationError,
-                CodecError,
-                DefinitionError,
-                struct.error,
-                KeyError,
-                UnicodeDecodeError,
-                EOFError,
-                MemoryError,
-                ValueError,
-            ) as error:
-                reason = " ".join(f"{type(error).__name__}: {error}".split())
+            for begin, end, parts in _records(stream):
+                found = []
+                try:
+                    if isinstance(parts, Exception):
+                        raise parts
+                    if self.skipped and not channels:
+                        schemas, channels = _declared(path, definitions)
+                    found = list(_decisions_and_episodes(parts, definitions, schemas, channels))
+                    valid, closed = end, any(isinstance(part, Footer) for part in parts)
+                except UNREADABLE as error:
+                    if end is None:
+                        reason = _said(error)
+                        break
+                    self.skipped.append(BadChunk(path, begin, end - begin, _said(error)))
+                    logger.warning("%s", self.skipped[-1])
+                yield from found
         lost = path.stat().st_size - valid
         if reason or not closed:
             self.tails.append(BadTail(path, valid, lost, reason))
             logger.log(logging.WARNING if lost else logging.INFO, "%s", self.tails[-1])
+
+
+def _decisions_and_episodes(parts, definitions: Definitions, schemas: dict, channels: dict):
+    """(topic, record) of some records of the file; types and topics that they bring are kept for later ones."""
+    for part in parts:
+        if isinstance(part, Schema) and part.id not in schemas:  # the closing index repeats them
+            schemas[part.id] = _learned(definitions, part)
+        elif isinstance(part, Channel):
+            channels[part.id] = (part.topic, schemas.get(part.schema_id))
+        elif isinstance(part, Message):
+            topic, typename = channels[part.channel_id]
+            if typename in (DECISION, EPISODE):
+                yield topic, decode(definitions, typename, part.data)
+
+
+def _records(stream):
+    """(begin, end, records) of a file, those of a chunk together; in the place of what cannot be read up to the next chunk
+    the error stands (end None: there is no next one).
+    """
+    begin = again = 0
+    while again is not None:
+        stream.seek(again)
+        reader = StreamReader(stream, skip_magic=again > 0, emit_chunks=True, record_size_limit=MAX_RECORD_BYTES)
+        again = None
+        try:
+            for record in reader.records:
+                end = stream.tell()
+                yield begin, end, tuple(_opened(record)) if isinstance(record, Chunk) else (record,)
+                begin = end
+        except UNREADABLE as error:
+            again = next_chunk(stream, begin + 1)
+            yield begin, again, error
+            begin = again
+
+
+def _declared(path: Path, definitions: Definitions) -> tuple[dict, dict]:
+    """Types and topics from the closing index, for a file whose first chunk, which brought them, is unreadable."""
+    schemas, channels = {}, {}
+    with path.open("rb") as stream:
+        for _, _, parts in _records(stream):
+            if not isinstance(parts, Exception):
+                declared = [part for part in parts if isinstance(part, Schema | Channel)]
+                list(_decisions_and_episodes(declared, definitions, schemas, channels))
+    return schemas, channels
+
+
+def _said(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def read_log(path, expected: Contract | None = None) -> RolloutLog:
