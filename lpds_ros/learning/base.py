@@ -57,6 +57,7 @@ class ReplayLearner:
         )
         self.updates = 0
         self.version = 0
+        self.frozen = ""  # why nothing is learned any more
         self.lineage = ""  # of the robot's last rollback that was gone along with
 
     def _build(self):
@@ -82,7 +83,11 @@ class ReplayLearner:
         return updates_owed(self.config, self.replay.total, self.updates)
 
     def _step(self, name: str, loss: Tensor):
-        descend(self.optimizers[name], loss)
+        """One step of an optimiser. A loss that is not finite takes none, and no step is taken after it."""
+        if not self.frozen and not torch.isfinite(loss):
+            self.frozen = f"the {name}'s loss is {loss.item()} at update {self.updates}: nothing is learned any more"
+        if not self.frozen:
+            descend(self.optimizers[name], loss)
 
     def _normalise(self, state: Tensor) -> Tensor:
         return (state - self._shift) / self._scale

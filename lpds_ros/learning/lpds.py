@@ -19,6 +19,8 @@ from lpds_ros.learning.replay import Batch, Replay, Transitions, join
 from lpds_ros.records import Decision
 from lpds_ros.weights import ActorParameters
 
+ALPHA_MAX = 1e4  # of the dual: beyond it the values no longer count
+
 
 class Learner(ReplayLearner):
     """Owns networks, replay and dual; `update` makes one gradient step of each."""
@@ -187,8 +189,8 @@ class Learner(ReplayLearner):
         loss = -value.mean() + weight * gap
         if learn:
             self._step("actor", loss)
-        if learn and c.lagrangian:
-            self.alpha = max(0.0, self.alpha + c.alpha_learning_rate * min(2.0, gap.item()))
+        if learn and c.lagrangian and not self.frozen:
+            self.alpha = min(ALPHA_MAX, max(0.0, self.alpha + c.alpha_learning_rate * min(2.0, gap.item())))
         total = delta.detach().square().sum(-1).mean().item()
         return {
             "actor/loss": loss.item(),

@@ -71,6 +71,11 @@ class Replay:
         """Numbers of one stored action."""
         return self._action.shape[1]
 
+    @property
+    def keys(self) -> frozenset[tuple[str, int]]:
+        """The ids of every decision that was ever added."""
+        return frozenset(self._seen)
+
     def __contains__(self, key: tuple[str, int]) -> bool:
         return key in self._seen
 

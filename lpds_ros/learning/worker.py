@@ -25,7 +25,7 @@ GAP_WAIT_S, GAP_TRIES = 1.0, 5
 
 @dataclass(frozen=True)
 class Progress:
-    """What the learner does. state: warmup (until the actor moves), learning, idle or refused. metrics: smoothed."""
+    """What the learner does. state: warmup (until the actor moves), learning, idle, refused or frozen. metrics: smoothed."""
 
     state: str
     reason: str
@@ -111,9 +111,11 @@ class Worker:
         waiting = sum(isinstance(record, Decision) for record in list(self._inbox))
         backlog = learner.owed + int(waiting * learner.config.updates_per_decision if learner.warm else 0)
         warming = not learner.warm or learner.updates < learner.config.critic_warmup_updates
+        state = "refused" if self._refused else "frozen" if learner.frozen else ""
+        state = state or ("warmup" if warming else "learning" if backlog else "idle")
         return Progress(
-            state="refused" if self._refused else "warmup" if warming else "learning" if backlog else "idle",
-            reason=self._refused,
+            state=state,
+            reason=self._refused or learner.frozen,
             decisions=learner.replay.total,
             demonstrations=learner.demonstrations.total if learner.demonstrations else 0,
             updates=learner.updates,
@@ -231,7 +233,8 @@ class Worker:
     def _push_due(self) -> bool:
         """Nothing is pushed while only the critics learn: the actor is still the prior."""
         config = self.learner.config
-        return self.learner.updates - max(self._pushed_at, config.critic_warmup_updates) >= config.push_every
+        due = self.learner.updates - max(self._pushed_at, config.critic_warmup_updates) >= config.push_every
+        return due and not self.learner.frozen
 
     def _push(self):
         parameters = self.learner.actor_parameters()
