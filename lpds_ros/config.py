@@ -122,8 +122,8 @@ def build(cls, tree: dict, path="<config>"):
     values = {k: _convert(hints[k], v, f"{places.get(k, path)}: {k}", path) for k, v in tree.items()}
     try:
         return cls(**values)
-    except ConfigError:
-        raise
+    except ConfigError as error:
+        raise type(error)(f"{here}: {error}") from None
     except (ValueError, TypeError) as error:
         raise ConfigError(f"{here}: {error}") from None
 

@@ -30,3 +30,13 @@ def test_an_error_names_line_and_key_where_there_is_a_file_and_the_source_where_
         build(LearnerConfig, {"delta": -1}, "here")
     with pytest.raises(ConfigError, match="not valid YAML"):
         read_value("[1")
+
+
+def test_a_value_that_its_class_refuses_is_placed_too(tmp_path):
+    from lpds_ros.contract import ContractError, load_contract
+    from lpds_ros.resources import resource
+
+    path = tmp_path / "lift.yaml"
+    path.write_text(resource("config/contracts/lift.yaml").read_text().replace("rate_hz: 20.0", "rate_hz: -20.0"))
+    with pytest.raises(ContractError, match=r"lift\.yaml:\d+: rate_hz must lie in"):
+        load_contract(path)

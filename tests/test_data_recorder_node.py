@@ -108,6 +108,14 @@ def test_further_topics_and_diagnostics(ros, tmp_path):
     assert (schema.name, channel.topic, recorded.log_time) == ("sensor_msgs/msg/JointState", "/arm/joints", 7 * 10**9)
 
 
+def test_a_disk_that_will_soon_be_full_is_said_before_it_is(ros, tmp_path):
+    recorder(ros, tmp_path, min_free_mib=1 << 29)  # more than any disk has
+    reports = []
+    ros.node("listener").create_subscription(DiagnosticArray, "/diagnostics", reports.append, 10)
+    said = ros.wait(lambda: reports and reports[-1].status[0], what="a diagnostic report")
+    assert said.level == DiagnosticStatus.WARN and "MiB are free" in said.message
+
+
 def test_bad_parameters_are_refused(ros, tmp_path):
     with pytest.raises(ParameterError, match="no 'topic:package/msg/Type'"):
         RecorderNode(context=ros.context, parameters={"path": str(tmp_path / "a.mcap"), "topics": "joints"})

@@ -239,3 +239,24 @@ def test_the_gain_is_what_every_critic_agrees_on_whatever_their_offsets():
     for _ in range(20):
         learner._update_actor(torch.zeros(64, STATE), learn=True)
     assert learner.actor.layers[-1].bias.detach()[0] - before[0] < moved[0] - 0.5 * moved[1]
+
+
+def test_a_loss_that_is_not_finite_ends_the_learning_and_not_the_weights():
+    learner = make(dataclasses.replace(FAST, warmup_decisions=50), decisions=60)
+    learner.update()
+    before = [p.detach().clone() for p in learner.actor.parameters()]
+    with torch.no_grad():
+        next(iter(learner.critic.parameters())).fill_(np.nan)
+    learner.update()
+    assert "critic's loss is nan" in learner.frozen
+    learner.update()
+    assert all(torch.equal(a, b) for a, b in zip(before, learner.actor.parameters()))
+
+
+def test_a_checkpoint_whose_dual_is_no_multiplier_is_refused(tmp_path):
+    for alpha in (float("nan"), -1.0):
+        learner = make(decisions=0)
+        learner.alpha = alpha
+        save_checkpoint(learner, tmp_path)
+        with pytest.raises(CheckpointError, match="the dual is"):
+            load_checkpoint(make(decisions=0), tmp_path)

@@ -565,3 +565,20 @@ def test_params_refuse_what_cannot_be():
         SteeringParams(anchor_m=math.nan)
     assert SteeringParams(target_hz=100).targets_per_period(0.05) == 5
     assert SteeringParams(target_hz=50).targets_per_period(1 / 30) == 2
+
+
+def test_a_measured_pose_without_a_changed_bit_beside_moving_joints_holds():
+    cell, frozen = Cell(), START.copy()
+    cell.steps(2)
+
+    def stuck(joint):
+        observation = cell.observation()
+        observation = replace(observation, position=frozen, joints=observation.joints + joint)
+        cell.now_ns += cell.contract.period_ns
+        return cell.core.tick(observation, None)
+
+    assert [stuck(0.001 * i).mode for i in range(1, 4)] == [Mode.PRIOR] * 3
+    held = stuck(0.004)
+    assert held.mode is Mode.HOLD and "frozen" in held.reason
+    frozen = frozen + 1e-12
+    assert "1 of 3" in stuck(0.005).reason, "one bit is enough"

@@ -334,6 +334,17 @@ def test_a_person_lists_rolls_back_and_pins_weights(ros, tiny_bundle, tmp_path, 
     assert "header" in capsys.readouterr().err
 
 
+def test_a_learner_that_falls_silent_is_said_and_the_arm_goes_on(ros, tiny_bundle, monkeypatch):
+    monkeypatch.setattr(steering_weights, "LOST_S", 0.3)
+    cell = FakeCell(ros, tiny_bundle)
+    cell.started()
+    cell.play(1)
+    assert "LEARNER_LOST" not in cell.status[-1].reason, "there was never one"
+    cell.learner.publish(LearnerStatus(learner_id="learner-1"))
+    cell.wait_status(lambda s: s.mode == Mode.PRIOR and "LEARNER_LOST: silent for" in s.reason, "a lost learner")
+    cell.play(1)
+
+
 def test_a_learner_that_lags_is_waited_for(ros, tiny_bundle):
     cell = FakeCell(ros, tiny_bundle, learner_gate=True, learner_backlog_limit=10)
     cell.learner.publish(LearnerStatus(learner_id="learner-1", backlog=50))

@@ -1,6 +1,7 @@
 """Recorder: every Decision and Episode, byte for byte as published, into the rollout log."""
 
 import importlib
+import shutil
 import sys
 from dataclasses import dataclass
 
@@ -26,6 +27,7 @@ class RecorderParameters:
         "rollouts.mcap", "log file; when it exists the next free rollouts_<n>.mcap beside it is taken"
     )
     contract: str = parameter("", "contract file to store in the log; empty: none")
+    min_free_mib: int = parameter(1024, "free room on the disk below which it warns", "MiB", range=(0, 1 << 30))
     topics: str = parameter("", "further topics to record: 'topic:package/msg/Type', separated by commas")
     capacity: int = parameter(10_000, "messages that may wait for the disk before any is dropped", range=(1, 1_000_000))
 
@@ -46,7 +48,7 @@ class RecorderNode(LpdsNode):
             capacity=self.params.capacity,
             on_error=lambda text: self.get_logger().error(text),
         )
-        self._reported_drops = 0
+        self._reported_drops, self._warned = 0, False
         self._record("lpds/decision", DECISION, Decision, RECORD)
         self._record("lpds/episode", EPISODE, Episode, RECORD)
         for topic, typename, message in extra:
@@ -69,8 +71,10 @@ class RecorderNode(LpdsNode):
                 f"{status.dropped} messages were not recorded: {status.error or 'the disk is too slow'}"
             )
             self._reported_drops = status.dropped
-        level = DiagnosticStatus.ERROR if status.error or status.dropped else DiagnosticStatus.OK
-        text = status.error or (f"{status.dropped} messages dropped" if status.dropped else "recording")
+        low = self._low_disk(status.path)
+        level = DiagnosticStatus.WARN if low else DiagnosticStatus.OK
+        level = DiagnosticStatus.ERROR if status.error or status.dropped else level
+        text = status.error or (f"{status.dropped} messages dropped" if status.dropped else low or "recording")
         values = {"path": status.path, "written": status.written, "dropped": status.dropped, "waiting": status.waiting}
         report = DiagnosticStatus(
             level=level,
@@ -82,6 +86,18 @@ class RecorderNode(LpdsNode):
         array = DiagnosticArray(status=[report])
         array.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(array)
+
+    def _low_disk(self, path) -> str:
+        """That the disk will soon be full, said once in the log too, or ""."""
+        free = shutil.disk_usage(path.parent).free
+        if free >= self.params.min_free_mib << 20:
+            self._warned = False
+            return ""
+        text = f"{path.parent}: only {free >> 20} MiB are free: make room, or what is decided will not be recorded"
+        if not self._warned:
+            self._warned = True
+            self.get_logger().warning(text)
+        return text
 
     def stop(self):
         """Write what waits and close the log."""

@@ -32,7 +32,7 @@ from lpds_ros.nodes.messages import (
     pose_stamped_msg,
     stamp_msg,
 )
-from lpds_ros.nodes.steering_drive import LockstepDriver, RealtimeDriver
+from lpds_ros.nodes.steering_drive import SILENT_PERIODS, LockstepDriver, RealtimeDriver
 from lpds_ros.nodes.steering_flight import Flight
 from lpds_ros.nodes.steering_hand import HandClient
 from lpds_ros.nodes.steering_intruder import intruder
@@ -316,6 +316,7 @@ class SteeringNode(LpdsNode):
     def _poll(self):
         self._turn.poll()
         self._driver.poll()
+        self._hand.poll()
         if self._home_due and self._hand.ready:
             self._home_due = False
             self._hand.send("homing")
@@ -337,10 +338,12 @@ class SteeringNode(LpdsNode):
             mode, reason = Mode.HOLD, self._done
         elif self._intruder or self._refused:
             mode, reason = Mode.HOLD, self._intruder or self._refused
+        elif self._driver.busy_s > SILENT_PERIODS * self.contract.period_s:
+            mode, reason = Mode.HOLD, f"the decoder has been at work for {self._driver.busy_s:.2f} s"
         message = SteeringStatus(
             session=self.session,
             mode=int(mode),
-            reason=reason,
+            reason="; ".join(filter(None, (reason, self._inbox.lost))),
             provider=self._provider,
             prior_digest=self._prior_digest,
             weights_version=self.core.weights_version,

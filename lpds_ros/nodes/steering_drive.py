@@ -23,6 +23,7 @@ from lpds_ros.steering.tick import PoseTarget, Tick
 GRIPPER_PATIENCE_S = 2.0
 # Control ticks without a new observation after which the arm holds; before that a late one only costs its tick.
 SILENT_PERIODS = 3
+HANG_S = 2.0  # of one tick: what takes so long does not come back
 # A waiting control thread gets the interpreter after this long instead of Python's 5 ms.
 SWITCH_INTERVAL_S = 0.0005
 
@@ -100,6 +101,11 @@ class LockstepDriver:
         self._burst = burst
         self._host.publish(burst)
 
+    @property
+    def busy_s(self) -> float:
+        """A tick runs in the executor here: who could ask is not asked."""
+        return 0.0
+
     def end(self):
         """Nothing runs on its own here."""
 
@@ -114,8 +120,8 @@ class RealtimeDriver:
         self._observation: Observation | None = None
         self._used_ns = 0
         self._last_new_s = time.monotonic()
-        self._busy_since_s: float | None = None  # when the tick under way began
         self._plan: tuple[int, tuple[PoseTarget, ...]] | None = None
+        self._began_s: float | None = None  # of the tick under way
         self._slice_ns = clock.period_ns // targets_per_period
         self._threads: list[NodeThread] = []
 
@@ -126,7 +132,7 @@ class RealtimeDriver:
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         gc.collect()
         gc.freeze()
-        self._threads = [NodeThread(self._node, self._tick, "tick"), NodeThread(self._node, self._publish, "publish")]
+        self._threads = [NodeThread(self._node, self.tick_until, "tick"), NodeThread(self._node, self._publish, "publish")]
 
     def on_observation(self, observation: Observation):
         """Keep the newest."""
@@ -140,11 +146,21 @@ class RealtimeDriver:
     def retry(self):
         """Read with the next tick."""
 
+    @property
+    def busy_s(self) -> float:
+        """How long the tick under way has been at work, 0 between two."""
+        began_s = self._began_s
+        return time.monotonic() - began_s if began_s is not None else 0.0
+
     def poll(self):
-        """Say so when a tick does not come back; the last target stays meanwhile."""
-        since_s = self._busy_since_s
-        if since_s is not None and time.monotonic() - since_s > self._node.params.watchdog_s:
+        """A tick that does not come back: STOP, said while the last target stays; later the end of the process.
+
+        Raises TimeoutError; who starts the process again has a new decoder.
+        """
+        if self.busy_s > self._node.params.watchdog_s:
             self._host.overdue()
+        if self.busy_s > HANG_S:
+            raise TimeoutError(f"a control tick has been at work for {self.busy_s:.1f} s: the decoder hangs")
 
     def end(self):
         """Stop ticking and publishing."""
@@ -152,7 +168,8 @@ class RealtimeDriver:
             thread.end()
         self._threads = []
 
-    def _tick(self, ending: threading.Event):
+    def tick_until(self, ending: threading.Event):
+        """The tick thread's work, until it is asked to end."""
         put_first(self._node.params)
         while not ending.is_set():
             deadline_ns = self._clock.pace()
@@ -167,9 +184,9 @@ class RealtimeDriver:
                 observation = self._silence(now_s - self._last_new_s)
             self._clock.mark("wait for the observation")
             self._clock.resume()
-            self._busy_since_s = time.monotonic()
+            self._began_s = time.monotonic()
             tick = self._host.control(observation)
-            self._busy_since_s = None
+            self._began_s = None
             if tick.decode_s:
                 self._clock.spent("decode", tick.decode_s)
             moves = self._host.running or tick.mode in (Mode.STOP, Mode.FAULT)

@@ -1,11 +1,19 @@
-"""The gripper's actions from steering's side: one goal at a time, the newest wish wins, nothing waits."""
+"""The gripper's actions from steering's side: one goal at a time, the newest wish wins, nothing waits.
 
+What goes wrong with the hand is said, and the arm goes on: an episode whose grasp failed shows it by its own reward.
+"""
+
+import time
 from collections.abc import Callable
 
+from action_msgs.msg import GoalStatus
 from franka_msgs.action import Grasp, Homing, Move
 from rclpy.action import ActionClient
 
 from lpds_ros.robot.gripper import Event, HandCommands
+
+STALL_S = 5.0  # of the wall clock: the hand's longest way takes two
+SAY_S = 5.0
 
 
 class HandClient:
@@ -28,15 +36,31 @@ class HandClient:
         self._flying = False
         self._next: Event | None = None
         self._number = 0
+        self._sent_s = self._said_s = -SAY_S
+        self._flown, self._stalled = "", False
 
     @property
     def ready(self) -> bool:
         """Whether the hand's servers are there."""
         return all(client.server_is_ready() for client in self._clients.values())
 
+    def poll(self):
+        """Say that a goal does not end, once, and cancel it."""
+        if self._flying and self._flown and not self._stalled and time.monotonic() - self._sent_s > STALL_S:
+            self._stalled = True
+            self._say(f"the gripper's '{self._flown}' has not ended within {STALL_S:.0f} s: it is cancelled")
+            if self._handle is not None:
+                self._handle.cancel_goal_async()
+
+    def _say(self, text: str):
+        now = time.monotonic()
+        if now - self._said_s >= SAY_S:
+            self._said_s = now
+            self._log.warning(text)
+
     def forget(self):
-        """A new episode: what was still to be sent is void."""
-        self._next = None
+        """A new episode: what was still to be sent is void, and how the goal in flight ends is nobody's concern."""
+        self._next, self._flown = None, ""
 
     def send(self, event: Event | str, on_accepted: Callable[[], None] = lambda: None):
         """Give the goal of "open", "close" or "homing"; `on_accepted` is called once it is accepted or refused."""
@@ -54,6 +78,7 @@ class HandClient:
         self._number += 1
         number = self._number
         self._flying, self._handle = True, None
+        self._sent_s, self._flown, self._stalled = time.monotonic(), event, False
         future = client.send_goal_async(self._goal(event))
         future.add_done_callback(lambda done: self._accepted(done, event, number, on_accepted))
 
@@ -75,10 +100,16 @@ class HandClient:
         else:
             if number == self._number:
                 self._handle = handle
-            handle.get_result_async().add_done_callback(lambda _: self._landed(number))
+            handle.get_result_async().add_done_callback(lambda done: self._ended(done, event, number))
             if self._next is not None:
                 handle.cancel_goal_async()
         on_accepted()
+
+    def _ended(self, future, event: str, number: int):
+        aborted = future.result() is not None and future.result().status == GoalStatus.STATUS_ABORTED
+        if aborted and number == self._number and self._flown:
+            self._say(f"the gripper's '{event}' was aborted: {future.result().result.error or 'no reason given'}")
+        self._landed(number)
 
     def _landed(self, number: int):
         if number != self._number:

@@ -65,7 +65,7 @@ class Parameters(RealtimeParameters):
     learner_gate: bool = parameter(False, "a learner is expected: let it catch up before each episode")
     learner_backlog_limit: int = parameter(100, "updates it may still owe", range=(0, 1_000_000))
     learner_patience_s: float = parameter(60.0, "longest wait for the learner", "s", (0.1, 3600.0))
-    watchdog_s: float = parameter(1.0, "in real time: STOP when a tick takes longer (a decoder that hangs)", "s", (0.1, 60.0))
+    watchdog_s: float = parameter(1.0, "in real time: STOP when a tick takes longer (a decoder that hangs)", "s", (0.1, 2.0))
     status_hz: float = parameter(5.0, "rate of lpds/steering_status", "Hz", (0.1, 100.0))
     flight_dir: str = parameter("", "folder for recordings of the seconds before a HOLD, STOP or FAULT; empty: none")
     flight_s: float = parameter(10.0, "seconds before it that are recorded", "s", (0.5, 120.0))

@@ -12,6 +12,7 @@ from lpds_ros.steering.gate import Push, WeightsGate
 from lpds_ros.weights import MAX_BYTES
 
 LEASE_S = 10.0
+LOST_S = 3.0  # a living learner speaks twice a second
 
 
 class WeightsInbox:
@@ -58,6 +59,12 @@ class WeightsInbox:
             lineage=gate.lineage,
             weights_pinned=gate.pinned,
         )
+
+    @property
+    def lost(self) -> str:
+        """That the learner has fallen silent, or ""; what it pushed last goes on steering."""
+        silent_s = self._now_s() - self._seen_s
+        return f"LEARNER_LOST: silent for {silent_s:.0f} s" if self._owner and silent_s > LOST_S else ""
 
     def _owned_by(self, learner: str) -> bool:
         return self._owner in ("", learner) or self._now_s() - self._seen_s > LEASE_S

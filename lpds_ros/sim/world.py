@@ -280,7 +280,7 @@ class World:
             object_orientation=_canonical((x, y, z, w)),
             wrench=self._wrench(),
             load=self.control.load,
-            robot_mode=self.robot_mode,
+            robot_mode=MODE_IDLE if self.robot_mode == MODE_MOVE and not self._controller_active else self.robot_mode,
             error=self._error,
         )
 

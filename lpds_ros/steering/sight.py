@@ -6,11 +6,13 @@ from collections import deque
 import numpy as np
 
 from lpds_ros.contract import Horizons
+from lpds_ros.perception.robot import IDLE
 from lpds_ros.records import Observation
 from lpds_ros.robot.limits import load_limits
 from lpds_ros.steering.params import SteeringParams
 
 UNIT = 1e-6  # from length 1 an orientation may be; perception normalises
+FROZEN_TICKS = 3  # with joints that move and a pose without a changed bit: measured ones have noise
 
 
 class Sight:
@@ -21,7 +23,8 @@ class Sight:
         self._fastest, self._pose = load_limits("fr3").cartesian, None
         self._observed = horizons.observed
         self._stack: deque[np.ndarray] = deque(maxlen=horizons.observed + horizons.delay)
-        self._last_ns = 0
+        self._last_ns = self._frozen = 0
+        self._last: tuple[np.ndarray, np.ndarray] | None = None
 
     def problem(self, observation: Observation, moving: bool) -> str:
         """Why the observation cannot be used, or "". moving: a target is commanded, so that a stamp may not repeat."""
@@ -36,10 +39,21 @@ class Sight:
                 return f"the observation's {name} is not finite"
         if abs(float(observation.orientation @ observation.orientation) - 1.0) > UNIT:
             return "the observation's orientation is no unit quaternion"
+        if moving and observation.robot_mode == IDLE:
+            return "no controller drives the arm (the robot is IDLE): activate it"
         if np.abs(observation.position).max() > self._reach_m:
             return f"the measured tool is at {np.round(observation.position, 3).tolist()} m, where no arm reaches"
+        if self._frozen_by(observation) >= FROZEN_TICKS:
+            return f"the measured pose is frozen: not a bit of it has changed in {self._frozen} ticks, and the joints move"
         before, self._pose = self._pose, (observation.position, observation.orientation)
         return self._jumped(before, passed_s) if moving and before else ""
+
+    def _frozen_by(self, observation: Observation) -> int:
+        """Ticks in a row, with this one, in which the joints have changed and the pose has not."""
+        before, self._last = self._last, (observation.position, observation.joints)
+        same = [np.array_equal(a, b) for a, b in zip(before, self._last)] if before is not None else [False, False]
+        self._frozen = self._frozen + 1 if same == [True, False] else 0
+        return self._frozen
 
     def _jumped(self, before, passed_s: float) -> str:
         """Why the pose now cannot have come of the one `before`, or "": a target far from it would start again from a glitch."""
