@@ -82,10 +82,10 @@ def pack_weights(parameters: ActorParameters) -> bytes:
         "context": parameters.context,
     }
     tensors = {name: np.ascontiguousarray(tensor, np.float32) for name, tensor in tensors.items()}
-    return save(tensors, metadata | {"checksum": _checksum(metadata, tensors)})
+    return save(tensors, metadata | {"checksum": checksum(metadata, tensors)})
 
 
-def _checksum(metadata: dict, tensors: dict) -> str:
+def checksum(metadata: dict, tensors: dict) -> str:
     """SHA-256 over every word of the metadata but itself, and every name, shape and number."""
     words = {key: value for key, value in metadata.items() if key != "checksum"}
     shapes = {name: tensor.shape for name, tensor in tensors.items()}
@@ -162,7 +162,7 @@ def unpack_weights(blob: bytes, *, contract: Contract, prior_digest: str, newer_
         tensors = load(blob)
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
         raise WeightsError(f"weights cannot be read: {error}") from None
-    if metadata.get("checksum") != (found := _checksum(metadata, tensors)):
+    if metadata.get("checksum") != (found := checksum(metadata, tensors)):
         recorded = str(metadata.get("checksum", "nothing"))[:12]
         raise WeightsError(
             f"weights have checksum {found[:12]}, recorded is {recorded}: damaged, or of an earlier version of lpds_ros; "

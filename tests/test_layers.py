@@ -24,6 +24,7 @@ LAYERS = (
     ("bench",),
     ("arguments", "bringup", "run_folder", "stack", "summary", "plots", "view"),
     ("nodes",),
+    ("faults",),
     ("commands", "cli"),
 )
 RANK = {unit: rank for rank, units in enumerate(LAYERS) for unit in units}

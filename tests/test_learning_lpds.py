@@ -258,5 +258,5 @@ def test_a_checkpoint_whose_dual_is_no_multiplier_is_refused(tmp_path):
         learner = make(decisions=0)
         learner.alpha = alpha
         save_checkpoint(learner, tmp_path)
-        with pytest.raises(CheckpointError, match="the dual is"):
+        with pytest.raises(CheckpointError, match="alpha is"):
             load_checkpoint(make(decisions=0), tmp_path)

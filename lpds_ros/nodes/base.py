@@ -28,6 +28,7 @@ from rclpy.signals import SignalHandlerOptions  # noqa: E402
 
 ROS_OWN = ("use_sim_time", "start_type_description_service")
 LAST_WORDS_S = 0.05
+CALL_LOOK_S = 0.002
 OURS = ("lpds_ros", "__main__")  # a node started with `python -m` defines its own errors in __main__
 
 
@@ -131,6 +132,13 @@ class Spinner:
             self.error = error
         finally:
             self._on_end()
+
+    def call(self, function, *arguments):
+        """What `function` returns in the spinning thread: an action's client that is used beside it may miss its answer."""
+        task = self._executor.create_task(function, *arguments)
+        while not task.done() and self.error is None:
+            time.sleep(CALL_LOOK_S)
+        return task.result()
 
     def end(self):
         """Return when no callback runs any more and none will."""

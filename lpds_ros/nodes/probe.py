@@ -1,0 +1,178 @@
+"""The campaign's eyes and hands on a running stack: what it says, with the time it was heard, and what a stranger may send it.
+
+Times are system nanoseconds. What is heard is kept in bounded queues, newest last.
+"""
+
+import array
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from lpds_ros.nodes.base import LpdsNode, Spinner  # isort: skip (sets what rclpy reads at its first import)
+import numpy as np
+import rclpy
+from action_msgs.msg import GoalStatus
+from franka_msgs.action import ErrorRecovery
+from geometry_msgs.msg import PoseStamped
+from lpds_msgs.msg import Decision, LearnerStatus, Observation, OperatorCommand, SteeringStatus, SteeringWeights
+from lpds_msgs.srv import Fault
+from rclpy.action import ActionClient
+from rclpy.signals import SignalHandlerOptions
+from sensor_msgs.msg import JointState
+from std_srvs.srv import Trigger
+
+from lpds_ros.nodes import qos
+from lpds_ros.nodes.messages import pose_stamped_msg, stamp_ns
+from lpds_ros.records import Mode
+
+KEPT = 20_000
+CALL_S, LOOK_S = 20.0, 0.001
+STATE = "franka_robot_state_broadcaster"
+
+
+@dataclass(frozen=True)
+class Heard:
+    """One message: when it was heard, its stamp, and what matters of it."""
+
+    at_ns: int
+    stamp_ns: int
+    said: object
+
+
+class ProbeNode(LpdsNode):
+    """Subscribes what the stack says; see Probe."""
+
+    NAME = "probe"
+
+    def __init__(self, **options):
+        self.status, self.observations, self.targets, self.speeds, self.positions, self.decisions, self.learner = (
+            deque(maxlen=KEPT) for _ in range(7)
+        )
+        super().__init__(**options)
+
+    def set_up(self):
+        keep = self._keep
+        self.create_subscription(SteeringStatus, "lpds/steering_status", keep(self.status, lambda m: m), qos.CONTROL)
+        said = lambda m: (m.valid, m.reason)  # noqa: E731
+        self.create_subscription(Observation, "lpds/observation", keep(self.observations, said), qos.CONTROL)
+        self.create_subscription(PoseStamped, "target_pose", keep(self.targets, _position), qos.TARGET_REALTIME)
+        speed = lambda m: float(np.abs(m.velocity).max())  # noqa: E731
+        self.create_subscription(
+            JointState, f"{STATE}/measured_joint_states", keep(self.speeds, speed), qos.ROBOT_STATE
+        )
+        self.create_subscription(
+            PoseStamped, f"{STATE}/current_pose", keep(self.positions, _position), qos.ROBOT_STATE
+        )
+        key = lambda m: (m.session, m.decision_id)  # noqa: E731
+        self.create_subscription(Decision, "lpds/decision", keep(self.decisions, key), qos.RECORD)
+        self.create_subscription(LearnerStatus, "lpds/learner_status", keep(self.learner, lambda m: m), qos.CONTROL)
+
+    @staticmethod
+    def _keep(queue: deque, said: Callable):
+        return lambda m: queue.append(Heard(time.time_ns(), stamp_ns(m.header.stamp), said(m)))
+
+
+class Probe:
+    """A ProbeNode spinning in a thread of this process, in a ROS context of its own. Use as a context manager."""
+
+    def __init__(self, namespace: str = ""):
+        self._context = rclpy.Context()
+        rclpy.init(args=[], context=self._context, signal_handler_options=SignalHandlerOptions.NO)
+        self.node = ProbeNode(context=self._context, namespace=namespace or None)
+        self._spinner = Spinner(self.node)
+        self._clients, self._weights = {}, self.node.create_publisher(SteeringWeights, "lpds/weights", qos.LATCHED)
+        self._operator = self.node.create_publisher(OperatorCommand, "lpds/operator", qos.CONTROL)
+        self._recovery: ActionClient | None = None
+
+    def fault(self, fault: str, target: str = "", value: float = 0.0, duration_s: float = 0.0) -> int:
+        """Call lpds/fault; return the time before the call. Raises RuntimeError when it is refused."""
+        request = Fault.Request(fault=fault, target=target, value=float(value), duration_s=float(duration_s))
+        before_ns = time.time_ns()
+        answer = self._call(Fault, "lpds/fault", request)
+        if not answer.success:
+            raise RuntimeError(answer.message)
+        return before_ns
+
+    def trigger(self, service: str) -> tuple[bool, str]:
+        """Call a std_srvs/Trigger service, such as lpds/arm: (success, message)."""
+        answer = self._call(Trigger, service, Trigger.Request())
+        return answer.success, answer.message
+
+    def recover(self) -> bool:
+        """Run action_server/error_recovery; whether it succeeded."""
+        name, call = "action_server/error_recovery", self._spinner.call
+        if self._recovery is None:
+            self._recovery = call(ActionClient, self.node, ErrorRecovery, name)
+        if not self._recovery.wait_for_server(CALL_S):
+            raise RuntimeError(f"nobody serves {name}")
+        handle = self._answer(call(self._recovery.send_goal_async, ErrorRecovery.Goal()), name)
+        return self._answer(call(handle.get_result_async), name).status == GoalStatus.STATUS_SUCCEEDED
+
+    def _call(self, kind, name, request):
+        if name not in self._clients:
+            self._clients[name] = self.node.create_client(kind, name)
+        client, end_s = self._clients[name], time.monotonic() + CALL_S
+        while not client.service_is_ready() and time.monotonic() < end_s:
+            time.sleep(LOOK_S)
+        return self._answer(client.call_async(request), name)
+
+    @staticmethod
+    def _answer(future, name: str):
+        end_s = time.monotonic() + CALL_S
+        while not future.done() and time.monotonic() < end_s:
+            time.sleep(LOOK_S)
+        if not future.done():
+            raise RuntimeError(f"{name} has not answered within {CALL_S:.0f} s")
+        return future.result()
+
+    def push(self, blob: bytes, *, version: int, sha256: str, learner: str = "campaign") -> int:
+        """Publish these bytes as weights; return the time before."""
+        before_ns = time.time_ns()
+        self._weights.publish(
+            SteeringWeights(learner_id=learner, version=version, sha256=sha256, blob=array.array("B", blob))
+        )
+        return before_ns
+
+    def operate(self, action, *, active: bool = True, stop: bool = False) -> int:
+        """One command of an operator, stamped now; return that time."""
+        message = OperatorCommand(active=active, action=array.array("f", action), stop=stop, device="campaign")
+        now = time.time_ns()
+        message.header.stamp.sec, message.header.stamp.nanosec = divmod(now, 1_000_000_000)
+        self._operator.publish(message)
+        return now
+
+    def intrude(self, topic: str = "target_pose"):
+        """A second publisher on the targets, which says the arm's own last position; a callable that takes it away again."""
+        publisher = self.node.create_publisher(PoseStamped, topic, qos.TARGET_REALTIME)
+        publisher.publish(pose_stamped_msg(time.time_ns(), self.node.positions[-1].said, (1.0, 0.0, 0.0, 0.0)))
+        return lambda: self.node.destroy_publisher(publisher)
+
+    def first(self, queue: deque, after_ns: int, condition: Callable[[Heard], bool]) -> Heard | None:
+        """The first of a queue's messages heard after a time of which the condition holds."""
+        return next((heard for heard in list(queue) if heard.at_ns >= after_ns and condition(heard)), None)
+
+    @property
+    def mode(self) -> Mode | None:
+        """The last mode that steering said, None before any."""
+        return Mode(self.node.status[-1].said.mode) if self.node.status else None
+
+    def check(self):
+        """Raise what ended the listening thread, if anything did."""
+        if self._spinner.error is not None:
+            raise self._spinner.error
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._spinner.end()
+        if self._recovery is not None:
+            self._recovery.destroy()
+        self.node.destroy_node()
+        self._context.try_shutdown()
+
+
+def _position(message: PoseStamped) -> tuple[float, float, float]:
+    p = message.pose.position
+    return p.x, p.y, p.z
