@@ -3,7 +3,8 @@
 A step is the Euclidean distance between the translations of two rows that ran one after the other, in the unit of an action (1 is
 the contract's translation_scale_m). In lockstep, in one process: how busy the machine is does not show.
 
-    lpds prior train --demos models/demos/lift.hdf5 --contract lift16.yaml --out runs/lift16    # {1, 16, 8, delay: 4}
+    # lift16.yaml: config/contracts/lift.yaml with horizons: {observed: 1, predicted: 16, executed: 8, delay: 4}
+    lpds prior train --demos models/demos/lift.hdf5 --contract lift16.yaml --out runs/lift16
     lpds prior export --checkpoint runs/lift16 --out runs/lift16/bundle --prefix
     python benchmarks/seams.py runs/lift16/bundle --episodes 200
 """
