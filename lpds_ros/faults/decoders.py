@@ -12,10 +12,10 @@ from lpds_ros.contract import Horizons
 from lpds_ros.faults.finding import Finding, case
 from lpds_ros.faults.standin import Cell, Decoder, lift, strong_actor
 from lpds_ros.nodes.steering_drive import HANG_S, RealtimeDriver
+from lpds_ros.nodes.steering_params import Parameters
 from lpds_ros.prior.bundle import BundleError, load_bundle
 from lpds_ros.prior.runtime import ProviderError
 from lpds_ros.prior.session import DecoderSession
-from lpds_ros.realtime import RealtimeParameters
 from lpds_ros.records import Mode
 from lpds_ros.resources import resource
 from lpds_ros.steering.ahead import SlowDecoderError, check_pace
@@ -88,10 +88,13 @@ def raises(folder):
 class _Host:
     """What a RealtimeDriver asks of its node; control never returns once the decoder hangs."""
 
-    running, params = True, RealtimeParameters()
+    running, params = True, Parameters()
 
     def __init__(self, hang: threading.Event):
-        self.hang, self.began_s = hang, None
+        self.hang, self.began_s, self.stopped_s = hang, None, None
+
+    def overdue(self):
+        self.stopped_s = self.stopped_s or time.monotonic()
 
     def create_guard_condition(self, callback):
         return None
@@ -102,7 +105,7 @@ class _Host:
         raise SystemExit
 
 
-@case("F08", "the decoder hangs within a tick", "HOLD in the status after 3 periods; the process ends after 2 s", "core",
+@case("F08", "the decoder hangs within a tick", "STOP after watchdog_s, 1 s; the process ends after 2 s", "core",
       "the tick's driver with a decoder that waits for ever")  # fmt: skip
 def hangs(folder):
     host = _Host(threading.Event())
@@ -111,17 +114,14 @@ def hangs(folder):
     thread = threading.Thread(target=_ticks, args=(driver,), daemon=True)
     thread.start()
     try:
-        began = time.monotonic()
-        while driver.busy_s < 0.15 and time.monotonic() - began < 10.0:
-            time.sleep(0.005)
-        detected = 1e3 * (time.monotonic() - host.began_s)
         while True:
             driver.poll()
             time.sleep(0.02)
     except TimeoutError as error:
-        reacted = 1e3 * (time.monotonic() - host.began_s)
-        ok = reacted <= 1e3 * HANG_S + 200.0
-        return Finding(ok, str(error), detected, reacted, "after lpds/arm")
+        ended = 1e3 * (time.monotonic() - host.began_s)
+        stopped = 1e3 * (host.stopped_s - host.began_s)
+        ok = stopped < 1e3 * HANG_S < ended < 2e3 * HANG_S  # this machine may stall, too
+        return Finding(ok, f"STOP, then the process ends: {error}", stopped, ended, "after lpds/arm")
     finally:
         host.hang.set()
         thread.join(5.0)
@@ -173,7 +173,7 @@ class _With:
     def __init__(self, bundle, golden):
         self._bundle, self._golden = bundle, golden
 
-    def golden(self):
+    def golden(self, *_):
         return self._golden
 
     def __getattr__(self, name):
