@@ -14,7 +14,7 @@ from pathlib import Path
 from lpds_ros.config import nearest
 from lpds_ros.data.rollout_log import RolloutLogError, read_log
 from lpds_ros.durable import write_whole
-from lpds_ros.faults import cores, decoders, files, pushes, robot, streams  # noqa: F401 (their cases)
+from lpds_ros.faults import cores, decoders, files, pushes, robot, soak, streams  # noqa: F401 (their cases)
 from lpds_ros.faults import processes as processes_cases  # noqa: F401
 from lpds_ros.faults.finding import CASES, Case, Row, carried_out
 from lpds_ros.faults.live import Live

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from lpds_ros.durable import write_whole
+from lpds_ros.faults.finding import Finding, case
 from lpds_ros.faults.live import Live
 
 EVERY_S = 2.0
@@ -95,6 +96,17 @@ def slopes(series: dict[str, dict[str, np.ndarray]]) -> list[Slope]:
                 )
             )
     return found
+
+
+@case("F35", "the stack runs on", "no drift of memory, handles, threads", "learner",
+      "one minute in place of 24 hours: `lpds faults soak --minutes 1440` is the fault itself")  # fmt: skip
+def a_minute(live):
+    live.settled()
+    found = [s for s in slopes(watch(live, 1.0, threading.Event(), lambda text: None)) if s.what in LIMITS]
+    grown = {name: sum(s.last - s.first for s in found if s.what == name) for name in LIMITS}
+    drifting = [f"{s.node} {s.what}" for s in found if not s.steady]
+    note = f"all nodes together: {grown['memory']:+.1f} MiB, {grown['handles']:+.1f} handles, {grown['threads']:+.1f} threads"
+    return Finding(not drifting, note + (f"; drifting: {', '.join(drifting)}" if drifting else ""))
 
 
 def markdown(found: list[Slope], minutes: float) -> str:

@@ -144,8 +144,7 @@ class SimNode(LpdsNode):
         try:
             with self._lock:
                 if not self.lockstep:
-                    self.world.set_target(position, orientation)
-                    self._target_s = time.monotonic()
+                    self._follow(stamp_ns(message.header.stamp), position, orientation)
                     return
                 if self.world.control.following:  # time ran on without this target: stop it, whatever period it is of
                     self.world.set_target(position, orientation)
@@ -160,6 +159,16 @@ class SimNode(LpdsNode):
             raise
         except ValueError as error:
             self._warn("target", f"target_pose refused: {error}")
+
+    def _follow(self, stamp: int, position, orientation):
+        """Real time: obey a target, unless it is so old that whoever sent it may be dead by now."""
+        timeout_s = self.params.target_timeout_s
+        age_s = max(0.0, (time.time_ns() - stamp) / 1e9) if timeout_s and stamp else 0.0
+        if age_s > timeout_s:
+            self._warn("late target", f"a target_pose that is {age_s:.2f} s old is not obeyed; check both clocks")
+            return
+        self.world.set_target(position, orientation)
+        self._target_s = time.monotonic() - age_s
 
     def _on_posture(self, message: JointState):
         if not self._heard_once("target_joint"):

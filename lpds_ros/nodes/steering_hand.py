@@ -12,7 +12,7 @@ from rclpy.action import ActionClient
 
 from lpds_ros.robot.gripper import Event, HandCommands
 
-STALL_S = {"open": 2.0, "close": 2.0, "homing": 20.0}  # of the wall clock: at these speeds the whole way takes 0.8 s
+STALL_S = {"open": 1.5, "close": 1.5, "homing": 20.0}  # of the wall clock: at these speeds the whole way takes 0.8 s
 SAY_S = 5.0
 
 
@@ -49,7 +49,7 @@ class HandClient:
         limit_s = STALL_S.get(self._flown, 0.0)
         if self._flying and limit_s and not self._stalled and time.monotonic() - self._sent_s > limit_s:
             self._stalled = True
-            self._say(f"the gripper's '{self._flown}' has not ended within {limit_s:.0f} s: it is cancelled")
+            self._say(f"the gripper's '{self._flown}' has not ended within {limit_s:g} s: it is cancelled")
             if self._handle is not None:
                 self._handle.cancel_goal_async()
 
