@@ -5,6 +5,7 @@ from lpds_ros.faults.live import MOVING, Live, ms
 from lpds_ros.records import Mode
 
 STILL_M = 2e-3
+OPERATE_S = 0.04
 
 
 def stays(live: Live, after_ns: int, seconds: float) -> float:
@@ -98,11 +99,13 @@ def _longest_lead(live: Live, after_ns: int) -> float:
     return longest
 
 
-def hand(live: Live, fault: str, text: str, seconds: float) -> Finding:
-    """The hand fails while the arm works: a line names it, the arm goes on."""
+def hand(live: Live, fault: str, text: str) -> Finding:
+    """The hand fails while a person closes it: a line names it, the arm goes on."""
     live.settled()
-    before = live.probe.fault(fault, "", 0.0, seconds)
-    line = live.said(before, "steering", text, seconds + 1.0)
+    before, line, tries = live.probe.fault(fault), None, 0
+    while line is None and tries < 3.0 / OPERATE_S:
+        live.probe.operate([0.0, 0.0, 0.0, 1.0])
+        line, tries = live.said(before, "steering", text, OPERATE_S), tries + 1
     live.probe.fault("none")
     back = live.resumed(live.probe.node.status[-1].at_ns, 30.0)
     if line is None:
@@ -112,12 +115,12 @@ def hand(live: Live, fault: str, text: str, seconds: float) -> Finding:
 
 @case("F25", "the gripper stalls: no goal ends", "a line names it; the arm goes on; its goal is cancelled", "stack")
 def gripper_stalls(live):
-    return hand(live, "gripper_stall", "has not ended", 15.0)
+    return hand(live, "gripper_stall", "has not ended")
 
 
 @case("F25", "the gripper aborts every goal", "a line names it; the arm goes on", "stack")
 def gripper_aborts(live):
-    return hand(live, "gripper_abort", "was aborted", 15.0)
+    return hand(live, "gripper_abort", "was aborted")
 
 
 @case("F32", "a second publisher on target_pose", "HOLD naming it; the arm obeys neither; resumes without it", "stack")

@@ -36,7 +36,7 @@ class HandClient:
         self._flying = False
         self._next: Event | None = None
         self._number = 0
-        self._sent_s = self._said_s = -SAY_S
+        self._sent_s, self._said = 0.0, {}
         self._flown, self._stalled = "", False
 
     @property
@@ -49,14 +49,14 @@ class HandClient:
         limit_s = STALL_S.get(self._flown, 0.0)
         if self._flying and limit_s and not self._stalled and time.monotonic() - self._sent_s > limit_s:
             self._stalled = True
-            self._say(f"the gripper's '{self._flown}' has not ended within {limit_s:g} s: it is cancelled")
+            self._say("stall", f"the gripper's '{self._flown}' has not ended within {limit_s:g} s: it is cancelled")
             if self._handle is not None:
                 self._handle.cancel_goal_async()
 
-    def _say(self, text: str):
+    def _say(self, what: str, text: str):
         now = time.monotonic()
-        if now - self._said_s >= SAY_S:
-            self._said_s = now
+        if now - self._said.get(what, -SAY_S) >= SAY_S:
+            self._said[what] = now
             self._log.warning(text)
 
     def forget(self):
@@ -109,7 +109,7 @@ class HandClient:
     def _ended(self, future, event: str, number: int):
         aborted = future.result() is not None and future.result().status == GoalStatus.STATUS_ABORTED
         if aborted and number == self._number and self._flown:
-            self._say(f"the gripper's '{event}' was aborted: {future.result().result.error or 'no reason given'}")
+            self._say("abort", f"the gripper's '{event}' was aborted: {future.result().result.error or 'no reason given'}")
         self._landed(number)
 
     def _landed(self, number: int):
