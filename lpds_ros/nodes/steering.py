@@ -3,7 +3,6 @@
 A thin shell over steering.core. It holds the only publisher on the target topic: operator and policy are muxed inside.
 """
 
-import threading
 import time
 import uuid
 from collections import deque
@@ -21,14 +20,13 @@ from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
 from std_srvs.srv import Trigger
 
-from lpds_ros.contract import Contract, ContractError, load_contract, require_same_contract
+from lpds_ros.contract import ContractError
 from lpds_ros.nodes import qos
 from lpds_ros.nodes.messages import (
     MessageError,
     decision_to_msg,
     episode_to_msg,
     observation_from_msg,
-    operator_from_msg,
     pose_stamped_msg,
     stamp_msg,
 )
@@ -36,26 +34,20 @@ from lpds_ros.nodes.steering_drive import SILENT_PERIODS, LockstepDriver, Realti
 from lpds_ros.nodes.steering_flight import Flight
 from lpds_ros.nodes.steering_hand import HandClient
 from lpds_ros.nodes.steering_intruder import intruder
+from lpds_ros.nodes.steering_operator import OperatorInbox
 from lpds_ros.nodes.steering_params import Parameters
+from lpds_ros.nodes.steering_setup import load, make_gate
 from lpds_ros.nodes.steering_turn import EpisodeTurn
 from lpds_ros.nodes.steering_weights import WeightsInbox
-from lpds_ros.parameters import ParameterError
-from lpds_ros.prior.bundle import Bundle, load_bundle
-from lpds_ros.prior.session import DecoderSession
-from lpds_ros.records import Mark, Mode, Observation, OperatorInput
+from lpds_ros.records import Mode, Observation
 from lpds_ros.robot.gripper import HandCommands
-from lpds_ros.steering.ahead import check_pace
-from lpds_ros.steering.canary import Canary
 from lpds_ros.steering.clock import TickClock
 from lpds_ros.steering.core import SteeringCore
-from lpds_ros.steering.gate import WeightsGate
-from lpds_ros.steering.prefix import NO_LEARNER
 from lpds_ros.steering.tick import PoseTarget, Tick
 
 POLL_S = 0.02
 FAREWELL_S = 2.0  # after the last episode, so that whoever listens has it
 LAST_CALL_S = 20.0  # a listener that has not acknowledged it by then is dead
-NO_BUNDLE = ("", "none")
 
 
 class SteeringNode(LpdsNode):
@@ -69,23 +61,16 @@ class SteeringNode(LpdsNode):
 
     def set_up(self):
         p = self.params
-        bundle = None if p.bundle in NO_BUNDLE else load_bundle(p.bundle)
-        self.contract = _contract(p.contract, bundle)
-        steering = p.steering
-        noises = steering.noises(self.contract.horizons.delay)
-        decoder = None if bundle is None else DecoderSession(bundle, p.provider, p.threads, variant=p.variant, batch=noises)
-        if decoder is not None and p.clock == "realtime" and not p.allow_slow_decoder:
-            check_pace(self.contract, decoder, noises)
+        self.contract, bundle, decoder = load(p)
         self._provider, self._prior_digest = (decoder.provider, bundle.digest) if decoder else ("", "")
         self.session = uuid.uuid4().hex
         self._lockstep = p.clock == "lockstep"
         if not self._lockstep:
             self.claim_realtime()
         named = dict(seed=p.seed, session=self.session, threaded=not self._lockstep)
-        self.core = SteeringCore(self.contract, steering, decoder, **named)
-        self._flight = Flight(self, self.core, steering, decoder)
-        self._lock = threading.Lock()
-        self._operator: OperatorInput | None = None
+        self.core = SteeringCore(self.contract, p.steering, decoder, **named)
+        self._flight = Flight(self, self.core, p.steering, decoder)
+        self._operator = OperatorInbox(self.contract)
         self._begin: tuple[int, int, int] | None = None
         self._index, self._done, self._done_s = 0, "", 0.0
         self._tick: Tick | None = None
@@ -94,18 +79,7 @@ class SteeringNode(LpdsNode):
         self._reported_failure = self._refused = ""
         self._hand = HandClient(self, p.gripper, HandCommands(), cancel_first=not self._lockstep)
         self._home_due = p.homing
-        gate = WeightsGate(
-            self.contract,
-            self._prior_digest,
-            self.core.install_weights,
-            golden=bundle.golden() if bundle else [],
-            max_radius=p.max_radius,
-            canary=Canary(p.canary_window, p.canary_drop),
-            session=self.session,
-            on_rollback=self.get_logger().warning,
-            closed=NO_LEARNER if p.prefix else "",
-        )
-        self._start_actor(gate)
+        gate = make_gate(p, self.contract, bundle, self.core, self.session, self.get_logger().warning)
         self._inbox = WeightsInbox(self, gate)
         self.clock = TickClock(self.contract.period_ns)
         self._turn = EpisodeTurn(
@@ -121,7 +95,7 @@ class SteeringNode(LpdsNode):
             waits = p.wait_for_operator == "always" or (p.wait_for_operator == "auto" and bundle is None)
             self._driver = LockstepDriver(self, self.clock, waits)
         else:
-            count = steering.targets_per_period(self.contract.period_s)
+            count = p.steering.targets_per_period(self.contract.period_s)
             self._driver = RealtimeDriver(self, self, self.clock, self.contract.observation_size, count)
             self._driver.start()
         self._first_episode()
@@ -134,16 +108,6 @@ class SteeringNode(LpdsNode):
             self._turn.start(self.params.seed_base)
         except FileExistsError:
             self.core.stop("the steering node before this one has died: look at the arm, then call lpds/arm")
-
-    def _start_actor(self, gate: WeightsGate):
-        if not self.params.actor:
-            return
-        if not self._prior_digest:
-            raise ParameterError("parameter actor needs a bundle: weights perturb a prior")
-        path = Path(self.params.actor)
-        if not path.is_file():
-            raise ParameterError(f"parameter actor: {path} is no file; name one version of the weights")
-        gate.start(path.read_bytes())
 
     def _make_interfaces(self):
         steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -178,13 +142,10 @@ class SteeringNode(LpdsNode):
         if message.stop:  # whatever else is wrong with it
             self.core.stop("the operator stopped the arm")
         try:
-            operator = operator_from_msg(message, self.contract)
+            self._operator.put(message)
         except MessageError as error:
             self.complain(f"lpds/operator refused: {error}")
             return
-        with self._lock:
-            waiting = self._operator.mark if self._operator is not None else Mark.NONE
-            self._operator = replace(operator, mark=operator.mark or waiting)
         self._driver.on_operator()
 
     def _refuse(self, reason: str):
@@ -232,7 +193,7 @@ class SteeringNode(LpdsNode):
 
     def answered(self, stamp_ns: int) -> bool:
         """Whether the operator has answered the observation of this stamp."""
-        return self._operator is not None and self._operator.stamp_ns == stamp_ns
+        return self._operator.answered(stamp_ns)
 
     def control(self, observation: Observation) -> Tick:
         """Decide this tick."""
@@ -240,10 +201,7 @@ class SteeringNode(LpdsNode):
         if begin is not None:
             index, seed, stamp_ns = begin
             self.core.begin_episode(index, seed, not_before_ns=stamp_ns)
-        with self._lock:
-            operator = self._operator
-            if operator is not None:
-                self._operator = replace(operator, mark=Mark.NONE, stop=False)
+        operator = self._operator.take()
         if self._intruder and observation.valid:
             observation = replace(observation, valid=False, reason=self._intruder)
         elif observation.valid:
@@ -388,17 +346,6 @@ class SteeringNode(LpdsNode):
         if self.core is not None:
             self.core.close()
         super().destroy_node()
-
-
-def _contract(path: str, bundle: Bundle | None) -> Contract:
-    if not path and bundle is None:
-        raise ContractError(
-            "parameters contract and bundle are both empty: -p bundle:=models/<name>, or -p contract:=<file>"
-        )
-    contract = load_contract(path) if path else bundle.contract
-    if bundle is not None:
-        require_same_contract(contract, bundle.contract.digest, f"bundle {bundle.name}")
-    return contract
 
 
 def main(args: list[str] | None = None) -> int:
