@@ -73,7 +73,7 @@ class WeightsInbox:
         try:
             self._gate.push(Push(message.version, message.sha256, message.lineage, _bytes(message.blob)))
         except Exception as error:  # noqa: BLE001 (a push never does more harm than being refused)
-            self._refuse(f"{'' if isinstance(error, ValueError) else type(error).__name__ + ': '}{error}")
+            self._refuse(_said(error))
 
     def _judge(self, episode: Episode):
         self._gate.ended(episode)
@@ -85,8 +85,8 @@ class WeightsInbox:
         try:
             response.message = self._pool.submit(self._manage, request).result()
             response.success = True
-        except ValueError as error:
-            response.message = str(error)
+        except Exception as error:  # noqa: BLE001 (as with a push)
+            response.message = _said(error)
         response.weights_version = self._gate.running
         return response
 
@@ -110,6 +110,10 @@ class WeightsInbox:
     def drain(self):
         """Wait for the checks under way, and take no more."""
         self._pool.shutdown(wait=True)
+
+
+def _said(error: Exception) -> str:
+    return str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
 
 
 def _bytes(field) -> bytes:
