@@ -44,7 +44,7 @@ def _panel(axes, methods: dict[str, list[dict]], name: str, colours: dict[str, s
     for method, rows in methods.items():
         if not learns(method):
             levels = [row["final"][name] for row in rows if row["final"].get(name) is not None]
-            if levels:
+            if levels and (method == "prior" or name != "entropy"):  # without noise it has none, whatever the estimate's floor
                 style = "--" if method == "prior" else ":"
                 axes.axhline(np.mean(levels), color=PRIOR, linestyle=style, linewidth=1.2, label=method)
             continue
