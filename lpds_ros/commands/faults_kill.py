@@ -39,9 +39,12 @@ def run(args) -> int:
             show("learner", vars(killed_learners(folder, args.count, args.seed)))
         if args.processes:
             from lpds_ros.faults.kill_nodes import killed_nodes
+            from lpds_ros.stack import stop_on_signal
 
             progress = lambda text: print(text, flush=True)  # noqa: E731
-            show("nodes", killed_nodes(folder / "nodes", args.processes, args.seed, tuple(args.arguments), progress))
+            with stop_on_signal() as stop:
+                words = tuple(args.arguments)
+                show("nodes", killed_nodes(folder / "nodes", args.processes, args.seed, words, stop, progress))
     if args.out:
         args.out.mkdir(parents=True, exist_ok=True)
         (args.out / "kill.json").write_text(json.dumps(results, indent=1))

@@ -1,6 +1,7 @@
 """SIGKILL of the recorder and the learner of a running stack, in lockstep, while episodes run."""
 
 import random
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -14,8 +15,10 @@ SETTLE_S = 90.0
 PAUSE_S = (0.2, 3.0)  # between a node's being back and the next kill
 
 
-def killed_nodes(folder: Path, kills: int, seed: int, words: tuple[str, ...], say: Callable[[str], None]) -> dict:
-    """Kill one of the two, wait until it is back, and so on; {kills, decisions, lost, doubled, wrong, …} by ids afterwards.
+def killed_nodes(
+    folder: Path, kills: int, seed: int, words: tuple[str, ...], stop: threading.Event, say: Callable[[str], None]
+) -> dict:
+    """Until `stop`, kill one of the two, wait until it is back; afterwards {kills, decisions, lost, doubled, wrong, …} by ids.
 
     lost: ids below the highest that was heard and in no log. doubled: ids that the log gives twice. wrong: decisions more or
     fewer in the learner's replay than in the logs at the end.
@@ -31,6 +34,8 @@ def killed_nodes(folder: Path, kills: int, seed: int, words: tuple[str, ...], sa
                 heard[session] = max(heard.get(session, -1), number)
 
         for kill in range(kills):
+            if stop.is_set():
+                break
             name = rng.choice(("recorder", "learner"))
             time.sleep(rng.uniform(*PAUSE_S))
             pid, before = live.pid(name), time.time_ns()
@@ -43,7 +48,7 @@ def killed_nodes(folder: Path, kills: int, seed: int, words: tuple[str, ...], sa
                 lambda before=before: node.learner and node.learner[-1].at_ns > before, SETTLE_S
             )
             listen()
-            if kill % 10 == 9:
+            if kill % 5 == 4:
                 say(f"{kill + 1} kills ({dict(count)}), {sum(heard.values()) + len(heard)} decisions")
         live.probe.trigger("lpds/stop")
         time.sleep(2.0)
@@ -57,7 +62,7 @@ def killed_nodes(folder: Path, kills: int, seed: int, words: tuple[str, ...], sa
         replay = node.learner[-1].said.decisions
     found = Counter(record.key for _, record in read_log(live.run_dir) if isinstance(record, Decision))
     return {
-        "kills": kills,
+        "kills": count.total(),
         **{f"of the {name}": number for name, number in count.items()},
         "decisions": len(wanted),
         "lost": len(wanted - found.keys()),

@@ -45,7 +45,9 @@ class HandClient:
         return all(client.server_is_ready() for client in self._clients.values())
 
     def poll(self):
-        """Say that a goal does not end, once, and cancel it."""
+        """Say that a goal does not end, once, and cancel it; in lockstep the wall clock says nothing about a goal."""
+        if not self._cancel_first:
+            return
         limit_s = STALL_S.get(self._flown, 0.0)
         if self._flying and limit_s and not self._stalled and time.monotonic() - self._sent_s > limit_s:
             self._stalled = True
