@@ -29,6 +29,7 @@ from lpds_ros.records import Decision
 
 HISTORY = 1000  # decisions said again to a process that starts: the depth of lpds/decision
 LIFE = 30  # new decisions in a life, at most
+EARLY = 0.2  # share of the lives that end anywhere, also before what was said again is put away
 LONGEST_S = 0.02  # between the last byte and the kill
 TOPIC = "/lpds/decision"
 
@@ -45,22 +46,32 @@ class Killed:
 
 
 class _Child:
-    """A forked process that runs `body(pipe)`; `feed` sends it framed messages."""
+    """A forked process that runs `body(pipe, ready)`; `feed` sends it framed messages. Made once it has called `ready`: a process
+    that is killed over and over before it is up takes nothing in, and what is said falls out of the history.
+    """
 
-    def __init__(self, body: Callable[[object], None]):
+    def __init__(self, body: Callable[[object, Callable], None]):
         reading, self._writing = os.pipe()
+        up, tell = os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
             os.close(self._writing)
             code = 1
             try:
                 with os.fdopen(reading, "rb") as pipe:
-                    body(pipe)
+                    body(pipe, lambda: os.write(tell, b"1"))
                 code = 0
             finally:
                 sys.stderr.flush()
                 os._exit(code)
         os.close(reading)
+        os.close(tell)
+        self._up = up
+        self.wait()
+
+    def wait(self):
+        """Until it has called `ready` once more: with b"" it is asked to, when it has put away what it was told before."""
+        os.read(self._up, 1)
 
     def feed(self, messages: Iterable[bytes], share: float = 1.0):
         """Send messages, or the first share of their bytes. One that has died takes nothing more."""
@@ -77,10 +88,12 @@ class _Child:
         os.kill(self.pid, signal.SIGKILL)
         os.waitpid(self.pid, 0)
         os.close(self._writing)
+        os.close(self._up)
 
     def end(self) -> int:
         """Close the pipe, wait for the process; its exit code."""
         os.close(self._writing)
+        os.close(self._up)
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
 
@@ -99,7 +112,13 @@ def _lives(body, kills: int, rng: random.Random, new: Callable[[], list[bytes]],
     for _ in range(kills):
         fresh = new()
         child = _Child(body)
-        child.feed(said[-HISTORY:] + fresh, rng.random())
+        history = said[-HISTORY:]
+        if rng.random() < EARLY:
+            child.feed(history + fresh, rng.random())
+        else:
+            child.feed([*history, b""])
+            child.wait()
+            child.feed(fresh, rng.random())
         said += fresh  # whoever lives next is told the last of them again
         time.sleep(rng.uniform(0.0, LONGEST_S))
         child.kill()
@@ -130,9 +149,15 @@ def killed_logs(folder: Path, kills: int, seed: int) -> Killed:
     rng, definitions, path = random.Random(seed), Definitions(), folder / "log" / "rollouts.mcap"
     typename, _ = encode(definitions, decisions(1)[0])
 
-    def record(pipe):
+    def record(pipe, ready):
         sink = LogSink(path, lift())
+        ready()
         for message in _messages(pipe):
+            while not message and sink.status().waiting:
+                time.sleep(0.001)
+            if not message:
+                ready()
+                continue
             while not sink.put(TOPIC, typename, message):
                 time.sleep(0.001)
         sink.close()
@@ -162,7 +187,7 @@ def killed_learners(folder: Path, kills: int, seed: int) -> Killed:
         except RolloutLogError:
             return
 
-    def learn(pipe):
+    def learn(pipe, ready):
         subject = learner()
         nothing = lambda *_: None  # noqa: E731
         worker = Worker(
@@ -172,8 +197,12 @@ def killed_learners(folder: Path, kills: int, seed: int) -> Killed:
         for decision in logged():
             worker.offer(decision)
         worker.start()
+        ready()
         for message in _messages(pipe):
-            worker.offer(decode(definitions, typename, message))
+            if message:
+                worker.offer(decode(definitions, typename, message))
+            else:
+                ready()
         while worker.progress().decisions < known or worker.progress().backlog:
             if worker.error is not None:
                 raise worker.error
@@ -208,7 +237,8 @@ def killed_checkpoints(folder: Path, kills: int, seed: int) -> tuple[int, int]:
     subject, again = learner(), learner(1)
     bad = 0
 
-    def write(pipe):
+    def write(pipe, ready):
+        ready()
         while True:
             _fill(subject, subject.updates + 1)
             save_checkpoint(subject, place)
