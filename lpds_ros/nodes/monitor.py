@@ -1,13 +1,13 @@
 """Listens to a running stack and keeps a RunSummary up to date. Lives inside `lpds demo` and `lpds demos collect`."""
 
 import threading
+from functools import partial
 
-from lpds_ros.nodes.base import LpdsNode, Spinner  # isort: skip (sets what rclpy reads at its first import)
-import rclpy
+from lpds_ros.nodes.base import LpdsNode  # isort: skip (sets what rclpy reads at its first import)
 from lpds_msgs.msg import Episode, LearnerStatus, SteeringStatus
-from rclpy.signals import SignalHandlerOptions
 
 from lpds_ros.nodes import qos
+from lpds_ros.nodes.attached import Attached
 from lpds_ros.nodes.messages import episode_from_msg
 from lpds_ros.records import Mode
 from lpds_ros.summary import LearnerSample, RunSummary, SteeringSample
@@ -70,29 +70,13 @@ def learner_sample(message: LearnerStatus) -> LearnerSample:
     )
 
 
-class Monitor:
-    """A MonitorNode spinning in a thread of this process, in a ROS context of its own. Use as a context manager."""
+class Monitor(Attached):
+    """A MonitorNode beside whatever else this process does."""
 
     def __init__(self, summary: RunSummary, namespace: str = ""):
-        self._context = rclpy.Context()
-        rclpy.init(args=[], context=self._context, signal_handler_options=SignalHandlerOptions.NO)
-        self.node = MonitorNode(summary, context=self._context, namespace=namespace or None)
-        self._spinner = Spinner(self.node)
+        super().__init__(partial(MonitorNode, summary), namespace)
 
     @property
     def lock(self) -> threading.Lock:
         """Held while an episode is added; hold it to read the rows."""
         return self.node.lock
-
-    def check(self):
-        """Raise what ended the listening thread, if anything did."""
-        if self._spinner.error is not None:
-            raise self._spinner.error
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self._spinner.end()
-        self.node.destroy_node()
-        self._context.try_shutdown()

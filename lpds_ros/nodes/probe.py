@@ -9,20 +9,19 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lpds_ros.nodes.base import LpdsNode, Spinner  # isort: skip (sets what rclpy reads at its first import)
+from lpds_ros.nodes.base import LpdsNode  # isort: skip (sets what rclpy reads at its first import)
 import numpy as np
-import rclpy
 from action_msgs.msg import GoalStatus
 from franka_msgs.action import ErrorRecovery
 from geometry_msgs.msg import PoseStamped
 from lpds_msgs.msg import Decision, LearnerStatus, Observation, OperatorCommand, SteeringStatus, SteeringWeights
 from lpds_msgs.srv import Fault
 from rclpy.action import ActionClient
-from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import JointState
 from std_srvs.srv import Trigger
 
 from lpds_ros.nodes import qos
+from lpds_ros.nodes.attached import Attached
 from lpds_ros.nodes.messages import pose_stamped_msg, stamp_ns
 from lpds_ros.records import Mode
 
@@ -73,14 +72,11 @@ class ProbeNode(LpdsNode):
         return lambda m: queue.append(Heard(time.time_ns(), stamp_ns(m.header.stamp), said(m)))
 
 
-class Probe:
-    """A ProbeNode spinning in a thread of this process, in a ROS context of its own. Use as a context manager."""
+class Probe(Attached):
+    """A ProbeNode beside the campaign."""
 
     def __init__(self, namespace: str = ""):
-        self._context = rclpy.Context()
-        rclpy.init(args=[], context=self._context, signal_handler_options=SignalHandlerOptions.NO)
-        self.node = ProbeNode(context=self._context, namespace=namespace or None)
-        self._spinner = Spinner(self.node)
+        super().__init__(ProbeNode, namespace)
         self._clients, self._weights = {}, self.node.create_publisher(SteeringWeights, "lpds/weights", qos.LATCHED)
         self._operator = self.node.create_publisher(OperatorCommand, "lpds/operator", qos.CONTROL)
         self._recovery: ActionClient | None = None
@@ -157,20 +153,9 @@ class Probe:
         """The last mode that steering said, None before any."""
         return Mode(self.node.status[-1].said.mode) if self.node.status else None
 
-    def check(self):
-        """Raise what ended the listening thread, if anything did."""
-        if self._spinner.error is not None:
-            raise self._spinner.error
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self._spinner.end()
+    def leave(self):
         if self._recovery is not None:
             self._recovery.destroy()
-        self.node.destroy_node()
-        self._context.try_shutdown()
 
 
 def _position(message: PoseStamped) -> tuple[float, float, float]:
