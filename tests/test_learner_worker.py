@@ -13,7 +13,7 @@ from lpds_ros.learning.standing import Standing
 from lpds_ros.learning.store import ActorStore
 from lpds_ros.learning.worker import Worker
 from lpds_ros.records import Decision, Episode, Source
-from lpds_ros.weights import unpack_weights
+from lpds_ros.weights import pack_weights, prior_parameters, unpack_weights
 
 CONFIG = LearnerConfig(
     critic_width=16,
@@ -218,6 +218,18 @@ def test_the_best_version_is_kept_and_old_ones_go(tmp_path):
         store.write(version, bytes([version]))
     assert store.path(3).exists() and not store.path(5).exists()
     assert (tmp_path / "best.safetensors").read_bytes() == bytes([3])
+
+
+def test_a_store_that_is_opened_again_still_keeps_the_best_version(tiny_bundle, tmp_path):
+    contract = tiny_bundle.contract
+    blobs = {v: pack_weights(dataclasses.replace(prior_parameters(contract, tiny_bundle.digest), version=v)) for v in range(1, 6)}
+    store = ActorStore(tmp_path, keep=2)
+    store.write(1, blobs[1])
+    store.keep_best(1)
+    again = ActorStore(tmp_path, keep=2)
+    for version in (2, 3, 4, 5):
+        again.write(version, blobs[version])
+    assert again.path(1).exists() and not again.path(3).exists(), "the robot may yet go back to it"
 
 
 def learned(it, bundle, versions):

@@ -4,7 +4,7 @@ from collections import Counter
 from datetime import datetime
 
 from lpds_ros.commands._weights import actor_folder, add_run
-from lpds_ros.learning.store import BEST, LATEST, QUARANTINE
+from lpds_ros.learning.store import BEST, LATEST, QUARANTINE, version_in
 from lpds_ros.summary import EPISODES_FILE, read_rows
 from lpds_ros.weights import WeightsError, read_metadata
 
@@ -50,11 +50,3 @@ def outcomes(run) -> tuple[Counter, Counter]:
 
 def rate(won: int, ran: int) -> str:
     return f"{won / ran:.2f}" if ran else "–"
-
-
-def version_in(path) -> int | None:
-    """The version that the file holds; None where there is none."""
-    try:
-        return int(read_metadata(path.read_bytes())["version"])
-    except (OSError, WeightsError):
-        return None

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from lpds_ros.durable import write_whole
+from lpds_ros.weights import read_metadata
 
 LATEST, BEST, QUARANTINE = "latest.safetensors", "best.safetensors", "quarantined"
 KEEP = 50
@@ -17,8 +18,9 @@ class ActorStore:
     """
 
     def __init__(self, directory: str | Path, keep: int = KEEP):
-        self.directory, self._keep, self.best = Path(directory), keep, 0
+        self.directory, self._keep = Path(directory), keep
         self.directory.mkdir(parents=True, exist_ok=True)
+        self.best = version_in(self.directory / BEST) or 0  # a learner that was started again writes before the robot is heard
 
     def newest_version(self) -> int:
         """The highest version ever written here; 0 without any. A restarted learner counts on from it."""
@@ -63,3 +65,11 @@ class ActorStore:
         """In a folder that may not be there, oldest first."""
         names = (re.fullmatch(r"v(\d{6,})\.safetensors", path.name) for path in folder.glob("v*.safetensors"))
         return sorted(int(name[1]) for name in names if name)
+
+
+def version_in(path: Path) -> int | None:
+    """The version that the file holds; None where there is none."""
+    try:
+        return int(read_metadata(path.read_bytes())["version"])
+    except (OSError, KeyError, TypeError, ValueError):
+        return None
