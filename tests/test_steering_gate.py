@@ -9,7 +9,7 @@ from steering_fakes import lift, random_actor
 from lpds_ros.records import Episode
 from lpds_ros.steering.canary import Canary
 from lpds_ros.steering.gate import Push, WeightsGate
-from lpds_ros.weights import WeightsError, pack_weights, sha256
+from lpds_ros.weights import WeightsError, pack_weights, prior_parameters, sha256
 
 WINDOW, DROP = 10, 0.3
 CONTRACT = lift()
@@ -150,6 +150,25 @@ def test_what_leaves_the_trust_region_on_the_golden_states_is_refused():
     tight.gate._max_radius = 1.0
     with pytest.raises(WeightsError, match="the bound is 1"):
         tight.push(1, scale=1.0, radius=100.0)
+
+
+def test_the_trust_region_is_of_the_noise_that_is_steered():
+    """Δ = ε: with a spread of 0.1 its square is a hundredth."""
+    plain, size = prior_parameters(CONTRACT, ""), CONTRACT.noise_shape[0] * CONTRACT.noise_shape[1]
+    weight = np.hstack([np.zeros((size, CONTRACT.state_size), np.float32), np.eye(size, dtype=np.float32)])
+    layers = ((weight, np.zeros(size, np.float32)),)
+    for noise_scale, taken in ((1.0, False), (0.1, True)):
+        robot = Robot()
+        parameters = replace(
+            plain, version=1, radius=2.0, context="state_noise", layers=layers, noise_scale=noise_scale
+        )
+        blob = pack_weights(parameters)
+        if taken:
+            robot.gate.push(Push(1, sha256(blob), "", blob))
+        else:
+            with pytest.raises(WeightsError, match="trust region"):
+                robot.gate.push(Push(1, sha256(blob), "", blob))
+        assert robot.ran == [1] * taken
 
 
 def test_weights_that_overflow_are_refused_on_the_golden_states():

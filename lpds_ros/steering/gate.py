@@ -141,8 +141,9 @@ class WeightsGate:
         """What the network asks for before its projection: a learner that holds its budget stays well inside the bound."""
         bound = min(parameters.radius, self._max_radius)
         actor = Actor(replace(parameters, radius=math.inf), self._contract.noise_shape)
+        spread = np.float32(parameters.noise_scale)  # of the noise that it will be given
         squares = [
-            float(np.square(actor(state, noise), dtype=np.float64).sum())
+            float(np.square(actor(state, spread * noise), dtype=np.float64).sum())
             for states, noises, *_ in self._golden
             for state, noise in zip(states, noises)
         ]
