@@ -10,7 +10,14 @@ from steering_fakes import FakeDecoder, lift, random_actor
 
 from lpds_ros.records import Mark, Mode
 from lpds_ros.steering import flight_file
-from lpds_ros.steering.flight_check import check_all, check_commands, check_deltas, check_gripper, row_number
+from lpds_ros.steering.flight_check import (
+    check_all,
+    check_commands,
+    check_deltas,
+    check_gripper,
+    check_rows,
+    row_number,
+)
 from lpds_ros.steering.flight_file import FlightError, read_flight, write_flight
 from lpds_ros.steering.params import SteeringParams
 
@@ -228,6 +235,18 @@ def test_every_way_down_comes_out_the_same(way, tmp_path):
     assert recording.entries[8].observation.robot_error == seen.robot_error
     for check in check_all(recording, around, FakeDecoder()):
         assert check.equal == check.of, check
+
+
+def test_a_row_that_was_refused_is_its_chunks(tmp_path):
+    cell = FlyingCell(decoder=FakeDecoder(lambda rows: 100.0 * rows))
+    cell.steps(40)
+    write_flight(tmp_path / "it", cell.recorder.take(), cell.around, "now")
+    recording, _, _ = read_flight(tmp_path / "it")
+    down = recording.entries[recording.event]
+    assert "times the speed allowed" in recording.came_down.reason and down.trace.moves.sent is None
+    assert row_number(down) == 4
+    check = check_rows(recording)
+    assert check.equal == check.of > 5, check
 
 
 def test_a_refusal_for_what_began_before_the_recording_comes_out_the_same(tmp_path):

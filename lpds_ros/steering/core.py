@@ -52,6 +52,7 @@ class SteeringCore:
         self._sight = Sight(contract.horizons, params)
         self._open: OpenDecision | None = None
         self._chunk: Chunk | None = None
+        self._asked: Chunk | None = None  # whose row this tick asked for, also where that was refused
         self._noise: NoiseStream | None = None
         # A person who records demonstrations takes the time that the task needs.
         self._max_ticks = contract.max_ticks * (1 if decoder is not None else UNHURRIED)
@@ -97,7 +98,7 @@ class SteeringCore:
         """What the last tick did, for the flight recorder: to be asked once after each tick, by its thread."""
         books = self._accounts
         moves, first, version = self._target.take(), self._ahead.first, self.weights_version
-        return Trace(moves, self._chunk, first, version, books.episode, books.seed, books.ticks)
+        return Trace(moves, self._chunk or self._asked, first, version, books.episode, books.seed, books.ticks)
 
     def install_weights(self, parameters: ActorParameters):
         """Take up these weights at the next chunk. Raises ValueError when their shapes do not fit the contract."""
@@ -152,6 +153,7 @@ class SteeringCore:
 
     def _tick(self, observation: Observation, operator: OperatorInput | None) -> Tick:
         now_ns = observation.stamp_ns
+        self._asked = None
         if operator is not None and operator.stop:
             self._ladder.latch(Mode.STOP, "the operator stopped the arm")
         self.robot_error = observation.robot_error
@@ -257,6 +259,7 @@ class SteeringCore:
             if self._waited:
                 self._target.seed(observation.position, observation.orientation)
                 self._waited = False
+            self._asked = self._chunk
             sent = self._target.advance(row, observation.position, observation.orientation, observation.joints)
         except (ChunkError, UnsafeActionError) as error:
             who = "the operator's " if by_operator else ""
