@@ -26,6 +26,7 @@ class WeightsInbox:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="weights")
         self._owner, self._seen_s = "", 0.0
         self._kept = 0
+        self._account()
         node.create_service(ManageWeights, "lpds/manage_weights", self._on_manage)
 
     def on_status(self, message: LearnerStatus):
@@ -42,17 +43,26 @@ class WeightsInbox:
             )
             return
         self._owner, self._seen_s = message.learner_id, self._now_s()
-        self._pool.submit(self._check, message)
+        self._pool.submit(self._work, self._check, message)
 
     def on_episode(self, episode: Episode):
         """An episode ended: its version may be the best, or so bad that the best must run again."""
-        self._pool.submit(self._judge, episode)
+        self._pool.submit(self._work, self._judge, episode)
 
     def report(self) -> dict:
-        """The gate's fields of a SteeringStatus."""
+        """The gate's fields of a SteeringStatus, as they were between two jobs: in the midst of one they do not fit together."""
+        return self._standing | {"weights_rejected": self._gate.rejected}
+
+    def _work(self, job: Callable, *arguments):
+        """A job of the inbox's thread, accounted for."""
+        try:
+            return job(*arguments)
+        finally:
+            self._account()
+
+    def _account(self):
         gate = self._gate
-        return dict(
-            weights_rejected=gate.rejected,
+        self._standing = dict(
             weights_kept=gate.kept,
             weights_kept_sha256=gate.kept_fingerprint,
             weights_quarantined=gate.quarantined,
@@ -83,7 +93,7 @@ class WeightsInbox:
 
     def _on_manage(self, request, response):
         try:
-            response.message = self._pool.submit(self._manage, request).result()
+            response.message = self._pool.submit(self._work, self._manage, request).result()
             response.success = True
         except Exception as error:  # noqa: BLE001 (as with a push)
             response.message = _said(error)
