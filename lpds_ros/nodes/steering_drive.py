@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from lpds_ros.nodes.threads import NodeThread
-from lpds_ros.perception.robot import FUTURE_TOLERANCE_NS
+from lpds_ros.perception.robot import FUTURE_TOLERANCE_NS, OTHER
 from lpds_ros.realtime import put_first
 from lpds_ros.records import Mode, Observation
 from lpds_ros.steering.clock import Ring, TickClock
@@ -217,6 +217,8 @@ class RealtimeDriver:
         return replace(observation, valid=False, reason=f"the observation (lpds/observation) is {when}")
 
     def _silence(self, silent_s: float) -> Observation:
+        """In place of one that did not come. What the robot said last of itself still holds: silence takes no error back."""
+        last = self._observation
         return Observation(
             stamp_ns=time.time_ns(),
             valid=False,
@@ -227,6 +229,8 @@ class RealtimeDriver:
             orientation=np.full(4, np.nan),
             joints=np.full(7, np.nan),
             gripper_width=math.nan,
+            robot_mode=last.robot_mode if last is not None else OTHER,
+            robot_error=last.robot_error if last is not None else "",
         )
 
     def _publish(self, ending: threading.Event):
