@@ -334,6 +334,16 @@ def test_a_person_lists_rolls_back_and_pins_weights(ros, tiny_bundle, tmp_path, 
     assert "header" in capsys.readouterr().err
 
 
+def test_a_status_in_the_midst_of_a_rollback_is_of_before_it(ros, tiny_bundle):
+    inbox, said = FakeCell(ros, tiny_bundle).steering._inbox, []
+    install = inbox._gate._install
+    inbox._gate._install = lambda parameters: (said.append(inbox.report()), install(parameters))
+    blob = pack_weights(actor_for(tiny_bundle, version=7))
+    inbox._pool.submit(inbox._work, inbox._gate.roll_back, blob, sha256(blob)).result()
+    assert said[0]["weights_kept"] == 0 and said[0]["lineage"] == ""
+    assert inbox.report()["weights_kept"] == 7 and inbox.report()["lineage"]
+
+
 def test_a_learner_that_falls_silent_is_said_and_the_arm_goes_on(ros, tiny_bundle, monkeypatch):
     monkeypatch.setattr(steering_weights, "LOST_S", 0.3)
     cell = FakeCell(ros, tiny_bundle)
@@ -413,6 +423,16 @@ def test_a_robot_in_error_cannot_be_armed(ros, tiny_bundle):
     assert not cell.targets and cell.seeds == [100]
     assert cell.call("lpds/arm").success
     ros.wait(lambda: cell.seeds == [100, 101], what="the next episode's reset")
+
+
+def test_silence_takes_no_robot_error_back(ros, tiny_bundle):
+    cell = FakeCell(ros, tiny_bundle, clock="realtime", allow_slow_decoder=True)
+    cell.started()
+    cell.say(robot_mode=4, robot_error="the robot is in REFLEX: joint_reflex")
+    cell.wait_status(lambda s: s.mode == Mode.STOP and "joint_reflex" in s.reason, "STOP with the robot's reason")
+    ros.wait(lambda: "is perception running" in cell.steering._noted[0].reason, what="silence")
+    answer = cell.call("lpds/arm")
+    assert not answer.success and "recover the robot first" in answer.message
 
 
 def test_a_stop_leaves_a_recording_that_computes_the_same_again(ros, tmp_path, capsys):
@@ -534,6 +554,10 @@ def test_realtime_commands_at_the_target_rate_and_holds_when_perception_is_silen
     ros.wait(lambda: np.array_equal(cell.steering._measured.position, cell.position), what="the last measurement")
     cell.steering.stop()
     ros.wait(lambda: np.allclose(pose_arrays(cell.targets[-1].pose)[0], cell.position), what="the last hold")
+    commanded, last = cell.commanded, cell.steering._measured
+    cell.steering._measured = replace(last, stamp_ns=last.stamp_ns - 2 * SECOND)
+    cell.steering.stop()
+    assert cell.commanded == commanded, "where it was long ago it is not called back to"
 
 
 def test_a_decoder_that_hangs_is_a_stop_said_while_it_still_hangs(ros, tiny_bundle, monkeypatch):

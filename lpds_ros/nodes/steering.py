@@ -47,6 +47,7 @@ from lpds_ros.steering.tick import PoseTarget, Tick
 
 POLL_S = 0.02
 FAREWELL_S = 2.0  # after the last episode, so that whoever listens has it
+MEASURED_S = 1.0  # an arm that was last measured longer ago may be anywhere: it is not called back there
 LAST_CALL_S = 20.0  # a listener that has not acknowledged it by then is dead
 
 
@@ -325,9 +326,10 @@ class SteeringNode(LpdsNode):
         if self._driver is None:
             return
         self._driver.end()
-        if not self._lockstep and self._measured is not None and not self.core.robot_error:
-            now_ns = self.get_clock().now().nanoseconds
-            self.publish((PoseTarget(now_ns, self._measured.position, self._measured.orientation),))
+        now_ns, last = self.get_clock().now().nanoseconds, self._measured
+        recent = last is not None and now_ns - last.stamp_ns < MEASURED_S * 1e9 and not self._intruder
+        if not self._lockstep and recent and not self.core.robot_error:
+            self.publish((PoseTarget(now_ns, last.position, last.orientation),))
         late, starved = self.core.late_ticks
         ahead = f"; {late} ticks on the rest of a chunk, {starved} without any" if late or starved else ""
         cut = f"; {self.core.cut_ticks} ticks cut by the safety filter" if self.core.cut_ticks else ""
