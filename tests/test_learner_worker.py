@@ -292,3 +292,23 @@ def test_a_rollback_to_weights_that_are_not_here_is_refused_and_said(tiny_bundle
         it.worker.offer(standing)
         it.until(lambda: it.worker.progress().state == "refused")
         assert said in it.worker.progress().reason and it.learner.version == before and it.learner.lineage == ""
+
+
+def test_a_rollback_that_it_can_follow_ends_the_refusal_of_one_that_it_could_not(tiny_bundle, tmp_path):
+    with Harness(tiny_bundle, tmp_path) as it:
+        learned(it, tiny_bundle, 2)
+        kept = it.weights[0][0]
+        it.worker.offer(Standing(77, "", 80, "robot/1"))
+        it.until(lambda: it.worker.progress().state == "refused")
+        it.worker.offer(Standing(kept.version, kept.fingerprint, 80, "robot/2"))
+        it.until(lambda: it.worker.progress().state != "refused")
+        assert it.learner.lineage == "robot/2" and it.worker.progress().reason == ""
+
+
+def test_weights_of_another_spread_of_the_noise_are_not_gone_on_from(tiny_bundle, tmp_path):
+    with Harness(tiny_bundle, tmp_path) as it:
+        learned(it, tiny_bundle, 1)
+    learner = make_learner(tiny_bundle)
+    learner.go_back(it.weights[0][0])
+    with pytest.raises(ValueError, match="noise of spread 0.5"):
+        learner.go_back(dataclasses.replace(it.weights[0][0], noise_scale=0.5))

@@ -223,7 +223,7 @@ class Learner(ReplayLearner):
     def go_back(self, parameters: ActorParameters | None):
         """Go on from these weights of an earlier version, or from the prior. The critics, which learn of any policy, stay.
 
-        Raises ValueError when they are another network's, and changes nothing.
+        Raises ValueError when they are another network's or of another noise, and changes nothing.
         """
         layers = [] if parameters is None else [(torch.tensor(w), torch.tensor(b)) for w, b in parameters.layers]
         own = [(layer.weight, layer.bias) for layer in self.actor.layers]
@@ -234,6 +234,11 @@ class Learner(ReplayLearner):
             raise ValueError(
                 f"version {parameters.version} has layers {[s[0] for s in shapes]} of {parameters.context}, this learner "
                 f"{[s[0] for s in expected]} of {self.config.context}: use the configuration that made it"
+            )
+        if parameters is not None and parameters.noise_scale != self.config.noise_scale:
+            raise ValueError(
+                f"version {parameters.version} steers noise of spread {parameters.noise_scale:g}, this learner "
+                f"{self.config.noise_scale:g}: use the configuration that made it"
             )
         for actor in (self.actor, self.published_actor):
             for layer, (weight, bias) in zip(actor.layers, layers):

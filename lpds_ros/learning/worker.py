@@ -77,7 +77,7 @@ class Worker:
         self._gaps: dict[tuple[str, int], _Gap] = {}
         self._rate: deque[tuple[float, int]] = deque()
         self._metrics: dict[str, float] = {}
-        self._refused = ""
+        self._refused = self._stranded = ""  # of what comes in; of the version that the robot went back to
         self._pushed_at = self._saved_updates = 0
         self._saved_s = clock()
         self.error: BaseException | None = None
@@ -111,11 +111,12 @@ class Worker:
         waiting = sum(isinstance(record, Decision) for record in list(self._inbox))
         backlog = learner.owed + int(waiting * learner.config.updates_per_decision if learner.warm else 0)
         warming = not learner.warm or learner.updates < learner.config.critic_warmup_updates
-        state = "refused" if self._refused else "frozen" if learner.frozen else ""
+        refused = self._refused or self._stranded
+        state = "refused" if refused else "frozen" if learner.frozen else ""
         state = state or ("warmup" if warming else "learning" if backlog else "idle")
         return Progress(
             state=state,
-            reason=self._refused or learner.frozen,
+            reason=refused or learner.frozen,
             decisions=learner.replay.total,
             demonstrations=learner.demonstrations.total if learner.demonstrations else 0,
             updates=learner.updates,
@@ -224,8 +225,11 @@ class Worker:
         try:
             went_back = standing.take_up(self.learner, self.store)
         except (OSError, ValueError) as error:
-            self.refuse(f"the robot went back to version {standing.kept}, which this learner cannot: {error}")
+            self._stranded = f"the robot went back to version {standing.kept}, which this learner cannot: {error}"
+            self._log("error", self._stranded)
+            self._on_progress(self.progress())
             return
+        self._stranded = ""
         if went_back:
             self._log("warning", f"back to version {standing.kept}: the robot rolled back up to {standing.quarantined}")
             self._push()
