@@ -15,6 +15,7 @@ from synthetic_demos import LIFT, small_contract, synthetic_demos
 from waiting import PATIENCE_S, wait_for
 
 from lpds_ros.contract import ContractError
+from lpds_ros.data import rollout_log
 from lpds_ros.data.definitions import DECISION, DefinitionError
 from lpds_ros.data.demos import decisions_from_demo, write_demos_log
 from lpds_ros.data.log_codec import CodecError, decode, encode
@@ -146,6 +147,22 @@ def test_a_flipped_byte_inside_a_decision_costs_that_one_alone(tmp_path, written
     assert len(found) == len(rest), "the one that was hit, and no other"
     for before, after in zip(rest, found):
         equal(before, after)
+
+
+def test_a_file_without_its_first_chunk_and_its_index_is_searched_once(tmp_path, monkeypatch):
+    path, found = tmp_path / "rollouts.mcap", []
+    writer = RolloutLogWriter(path, CONTRACT)
+    for number in range(20):
+        writer.write_episode(episode(number))
+        found.append(path.stat().st_size)
+    writer.abandon()
+    content = bytearray(path.read_bytes())
+    content[found[0] - 10] ^= 1
+    path.write_bytes(content)
+    declared, searched = rollout_log._declared, []
+    monkeypatch.setattr(rollout_log, "_declared", lambda *given: searched.append(given) or declared(*given))
+    log = read_log(path)
+    assert not list(log) and len(log.skipped) == 20 and len(searched) == 1
 
 
 def test_a_killed_writer_loses_nothing_it_had_written(tmp_path):

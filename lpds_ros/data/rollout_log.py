@@ -214,14 +214,15 @@ class RolloutLog:
 
     def _read(self, path):
         definitions, schemas, channels = Definitions(), {}, {}
-        valid, closed, reason = 0, False, ""
+        valid, closed, reason, sought = 0, False, "", False
         with path.open("rb") as stream:
             for begin, end, parts in _records(stream):
                 found = []
                 try:
                     if isinstance(parts, Exception):
                         raise parts
-                    if self.skipped and not channels:
+                    if self.skipped and not channels and not sought:
+                        sought = True
                         schemas, channels = _declared(path, definitions)
                     found = list(_decisions_and_episodes(parts, definitions, schemas, channels))
                     valid, closed = end, any(isinstance(part, Footer) for part in parts)
