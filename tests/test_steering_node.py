@@ -349,7 +349,7 @@ def test_a_learner_that_falls_silent_is_said_and_the_arm_goes_on(ros, tiny_bundl
     cell = FakeCell(ros, tiny_bundle)
     cell.started()
     cell.play(1)
-    assert "LEARNER_LOST" not in cell.status[-1].reason, "there was never one"
+    cell.wait_status(lambda s: "LEARNER_LOST" not in s.reason, "a status: there was never a learner")
     cell.learner.publish(LearnerStatus(learner_id="learner-1"))
     cell.wait_status(lambda s: s.mode == Mode.PRIOR and "LEARNER_LOST: silent for" in s.reason, "a lost learner")
     cell.play(1)

@@ -127,7 +127,7 @@ class DppoLearner:
         share = grown if steps > 1 else np.ones(1)
         self._clip = torch.tensor(c.clip_first + (c.clip - c.clip_first) * share, dtype=torch.float32)
         self._discount = torch.tensor(c.gamma_denoise ** np.arange(steps)[::-1], dtype=torch.float32)
-        self.alpha, self.updates, self.version = 0.0, 0, 0
+        self.alpha, self.updates, self.version, self.lineage = 0.0, 0, 0, ""
 
     def decode(self, state: np.ndarray, noise: np.ndarray) -> np.ndarray:
         """The chunk without chance: state float32 [B, d_o], noise [B, T_p, d_a] → [B, T_p, d_a]."""
