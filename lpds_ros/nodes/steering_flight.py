@@ -41,7 +41,8 @@ class Flight:
     @property
     def path(self) -> str:
         """The last recording, "" before any."""
-        return self._writer.path if self._writer is not None else ""
+        writer = self._writer  # read once: `note` gives it up on the tick's thread
+        return writer.path if writer is not None else ""
 
     def note(self, observation: Observation, operator: OperatorInput | None, tick: Tick, clock: TickClock):
         """Keep the tick that is just over; by its thread."""
@@ -63,5 +64,6 @@ class Flight:
 
     def end(self):
         """Write what is pending."""
-        if self._writer is not None:
-            self._writer.end()
+        writer = self._writer
+        if writer is not None:
+            writer.end()
