@@ -100,10 +100,30 @@ def test_after_a_rollback_only_weights_that_know_of_it_are_taken():
     robot.episodes(1, [False] * 10)
     with pytest.raises(WeightsError, match="descends from weights that were rolled back"):
         robot.push(2)
-    robot.push(2, lineage="session/1")
+    push(robot, silent(2), "session/1")
     assert robot.gate.running == 2 and robot.gate.kept == 2, "the learner's answer is the kept version, renumbered"
     robot.push(3, lineage="session/1")
     assert robot.gate.kept == 2
+
+
+def silent(version, **options):
+    """Weights whose Δ is zero."""
+    return replace(prior_parameters(CONTRACT, ""), version=version, radius=1.0, **options)
+
+
+def push(robot, parameters, lineage):
+    blob = pack_weights(parameters)
+    robot.gate.push(Push(parameters.version, sha256(blob), lineage, blob))
+
+
+@pytest.mark.parametrize("answer", [actor(2), silent(2, noise_scale=0.5)])
+def test_an_answer_that_is_not_the_kept_version_does_not_get_its_record(answer):
+    robot = Robot()
+    robot.episodes(0, half(20))
+    robot.push(1)
+    robot.episodes(1, [False] * 10)
+    push(robot, answer, "session/1")
+    assert robot.gate.running == 2 and robot.gate.kept == 0
 
 
 def test_the_kept_versions_bar_comes_down_to_what_it_is_worth():
