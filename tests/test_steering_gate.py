@@ -228,6 +228,13 @@ def test_a_person_goes_back_to_any_version_and_what_follows_must_descend_from_it
     robot.push(9, lineage="session/1")
 
 
+def test_a_person_goes_back_to_the_prior():
+    robot = Robot()
+    robot.push(1)
+    robot.gate.roll_back(b"", "")
+    assert robot.ran == [1, 0] and robot.gate.kept == 0 and robot.gate.quarantined == 1 and robot.gate.lineage
+
+
 def test_the_fingerprint_is_of_the_function_not_of_its_number():
     one = actor(1)
     assert one.fingerprint == replace(one, version=7, updates=9).fingerprint

@@ -25,7 +25,11 @@ def actor_folder(run: Path) -> Path:
 
 
 def blob_of(run: Path, version: int | None) -> bytes:
-    """The weights of a version, or of the best one. Raises WeightsError naming where it was looked for."""
+    """The weights of a version, or of the best one; none of the prior, version 0. Raises WeightsError naming where it was
+    looked for.
+    """
+    if version == 0:
+        return b""
     folder = actor_folder(run)
     name = BEST if version is None else ActorStore.name(version)
     for path in (folder / name, folder / QUARANTINE / name):

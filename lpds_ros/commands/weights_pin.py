@@ -12,4 +12,6 @@ def add_arguments(parser):
 
 
 def run(args) -> int:
+    if args.version == 0:
+        raise ValueError("version 0 is the prior: `lpds weights rollback --version 0`, then pin what runs")
     return call("pin", args, b"" if args.version is None else blob_of(args.run, args.version))

@@ -7,7 +7,7 @@ HELP = "let a running robot go back to the best version of a run, or to one of y
 
 def add_arguments(parser):
     add_run(parser)
-    parser.add_argument("--version", type=int, help="one of `lpds weights list` (default: the best one)")
+    parser.add_argument("--version", type=int, help="one of `lpds weights list`, 0 the prior (default: the best one)")
     add_namespace(parser)
 
 

@@ -86,7 +86,10 @@ class WeightsInbox:
             self._refuse(_said(error))
 
     def _judge(self, episode: Episode):
-        self._gate.ended(episode)
+        try:
+            self._gate.ended(episode)
+        except Exception as error:  # noqa: BLE001 (the arm goes on with what runs; nobody reads this job's result)
+            self._log.error(f"the versions could not be judged by episode {episode.episode}: {_said(error)}")
         if self._gate.kept != self._kept:
             self._kept = self._gate.kept
             self._log.info(f"version {self._kept} is the best so far")

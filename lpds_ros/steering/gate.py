@@ -113,8 +113,10 @@ class WeightsGate:
             self._go_back(self._held[self.kept], reason)
 
     def roll_back(self, blob: bytes, digest: str):
-        """Run these weights, of whatever age, until the learner has gone back to them and goes on. Raises WeightsError."""
-        parameters = self._checked(blob, digest)
+        """Run these weights (none: the prior), of whatever age, until the learner has gone back to them and goes on. Raises
+        WeightsError.
+        """
+        parameters = self._checked(blob, digest) if blob else self._held[0]
         self._go_back(parameters, f"a person rolled back to version {parameters.version}")
 
     def pin(self, blob: bytes = b"", digest: str = ""):
