@@ -274,6 +274,20 @@ def test_the_sink_writes_everything_in_order_and_closes(tmp_path):
     assert next(iter(log))[1].stamp_ns == steered().stamp_ns
 
 
+def test_a_file_that_is_long_enough_is_closed_at_the_next_flush_and_another_begun(tmp_path):
+    sink, definitions = LogSink(tmp_path / "rollouts.mcap", CONTRACT, max_bytes=4000), Definitions()
+    for number in range(30):
+        assert sink.put("/lpds/decision", *encode(definitions, steered(number)), flush=number % 5 == 4)
+    assert sink.close().written == 30
+    files = log_paths(tmp_path)
+    assert len(files) > 2
+    numbers = [[record.decision_id for _, record in read_log(path)] for path in files]
+    assert all(len(found) % 5 == 0 for found in numbers), "no episode is torn apart"
+    assert sum(numbers, []) == list(range(30))
+    log = read_log(tmp_path)
+    assert len(list(log)) == 30 and not log.tails
+
+
 def test_a_failing_disk_never_blocks_and_recording_goes_on_in_a_new_file(tmp_path, monkeypatch):
     full, errors = threading.Event(), []
 

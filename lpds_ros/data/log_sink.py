@@ -9,6 +9,7 @@ from lpds_ros.contract import Contract
 from lpds_ros.data.rollout_log import RolloutLogError, RolloutLogWriter, next_log_path
 
 RETRY_S = 1.0
+MAX_BYTES = 256 << 20
 CLOSE_S = 5.0
 
 
@@ -27,7 +28,8 @@ class LogSink:
     """Accepts messages at once, writes them in order.
 
     When the disk refuses one, the file is left as it is (its prefix stays readable) and writing goes on in the next
-    file, tried once a second; meanwhile messages wait, up to `capacity`, and are counted as dropped beyond it.
+    file, tried once a second; meanwhile messages wait, up to `capacity`, and are counted as dropped beyond it. A file of
+    `max_bytes` is closed at the next flush and another begun: so is the index bounded that the writer keeps in memory.
     `on_error(text)` is called from the writer's thread. Raises RolloutLogError when no file can be opened at the start.
     """
 
@@ -39,8 +41,10 @@ class LogSink:
         capacity: int = 10_000,
         on_error=lambda text: None,
         retry_s: float = RETRY_S,
+        max_bytes: int = MAX_BYTES,
     ):
         self._wanted, self._contract, self._on_error, self._retry_s = Path(path), contract, on_error, retry_s
+        self._max_bytes = max_bytes
         self._queue: queue.Queue = queue.Queue(maxsize=capacity)
         self._closing = threading.Event()
         self._written = self._dropped = 0
@@ -98,6 +102,9 @@ class LogSink:
                 self._log.write_raw(topic, typename, cdr, stamp_ns)
                 if flush:
                     self._log.flush()
+                    if self._log.size >= self._max_bytes:
+                        self._finish()
+                        self._log = None
             except OSError as error:
                 self._abandon()
                 self._failed(f"{self._path}: {error.strerror or error}; {self._queue.qsize() + 1} messages wait")

@@ -117,6 +117,11 @@ class RolloutLogWriter:
         """Append an Episode record."""
         self.write_raw(topic, *encode(self._definitions, episode), episode.stamp_ns)
 
+    @property
+    def size(self) -> int:
+        """Bytes so far."""
+        return self._stream.tell()
+
     def flush(self):
         """Return when everything written is on the disk."""
         self._stream.flush()

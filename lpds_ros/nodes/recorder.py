@@ -27,6 +27,7 @@ class RecorderParameters:
         "rollouts.mcap", "log file; when it exists the next free rollouts_<n>.mcap beside it is taken"
     )
     contract: str = parameter("", "contract file to store in the log; empty: none")
+    file_mib: int = parameter(256, "size at which, with an episode's end, the next file begins", "MiB", (1, 1 << 20))
     min_free_mib: int = parameter(1024, "free room on the disk below which it warns", "MiB", range=(0, 1 << 30))
     topics: str = parameter("", "further topics to record: 'topic:package/msg/Type', separated by commas")
     capacity: int = parameter(10_000, "messages that may wait for the disk before any is dropped", range=(1, 1_000_000))
@@ -47,6 +48,7 @@ class RecorderNode(LpdsNode):
             contract,
             capacity=self.params.capacity,
             on_error=lambda text: self.get_logger().error(text),
+            max_bytes=self.params.file_mib << 20,
         )
         self._reported_drops, self._warned = 0, False
         self._record("lpds/decision", DECISION, Decision, RECORD)
