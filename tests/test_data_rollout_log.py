@@ -164,6 +164,20 @@ def test_a_file_without_its_first_chunk_and_its_index_is_searched_once(tmp_path,
     assert not list(log) and len(log.skipped) == 20 and len(searched) == 1
 
 
+def test_without_the_first_chunk_what_follows_the_next_declaration_is_read(tmp_path):
+    path = tmp_path / "rollouts.mcap"
+    writer = RolloutLogWriter(path, CONTRACT)
+    for number in range(25):
+        writer.write_episode(episode(number))
+        writer.flush()
+    writer.abandon()
+    content = bytearray(path.read_bytes())
+    content[content.index(b"lpds_msgs/msg/Episode")] ^= 1
+    path.write_bytes(content)
+    log = read_log(path)
+    assert [record.episode for _, record in log] == list(range(10, 25)) and len(log.skipped) == 10
+
+
 def test_a_killed_writer_loses_nothing_it_had_written(tmp_path):
     code = f"""
 import sys, time

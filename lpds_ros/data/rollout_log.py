@@ -30,6 +30,7 @@ from lpds_ros.records import Decision, Episode
 METADATA = "lpds_contract"
 STEM = "rollouts"
 MAX_RECORD_BYTES = 1 << 28
+REPEATED = 10  # flushes after which types and topics are written again: what follows them can be read without the first chunk
 MAX_CONTRACT_CHARS = 1 << 20
 UNREADABLE = (
     McapError,
@@ -86,7 +87,7 @@ class RolloutLogWriter:
     def __init__(self, path, contract: Contract | None = None):
         self.path = Path(path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.messages, self._last_stamp_ns = 0, 0
+        self.messages, self._flushes, self._last_stamp_ns = 0, 0, 0
         self._definitions, self._channels = Definitions(), {}
         self._stream = self.path.open("xb")
         self._writer = Writer(self._stream, chunk_size=1, compression=CompressionType.NONE)
@@ -126,6 +127,9 @@ class RolloutLogWriter:
         """Return when everything written is on the disk."""
         self._stream.flush()
         os.fsync(self._stream.fileno())
+        self._flushes += 1
+        if self._flushes % REPEATED == 0:
+            self._channels.clear()
 
     def close(self):
         """Write the closing index and close the file. Calling it again does nothing."""
