@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from waiting import wait_for
 
+from lpds_ros.faults.samples import decision
 from lpds_ros.learning.checkpoint import load_checkpoint
 from lpds_ros.learning.config import LearnerConfig
 from lpds_ros.learning.lpds import Learner
@@ -26,35 +27,8 @@ CONFIG = LearnerConfig(
 )
 
 
-def make_decision(bundle, number, *, episode=0, index=0, session="s", **changes) -> Decision:
-    contract, rng = bundle.contract, np.random.default_rng(number)
-    draw = lambda *shape: rng.normal(size=shape).astype(np.float32)  # noqa: E731
-    executed = contract.horizons.executed
-    chunk = draw(*contract.noise_shape).clip(-1, 1)
-    values = dict(
-        session=session,
-        decision_id=number,
-        episode=episode,
-        index=index,
-        stamp_ns=number,
-        source=Source.PRIOR,
-        weights_version=0,
-        observation=draw(contract.state_size),
-        noise=draw(*contract.noise_shape),
-        delta=np.zeros(contract.noise_shape, np.float32),
-        chunk=chunk,
-        executed=chunk[:executed],
-        sent=chunk[:executed],
-        rewards=np.zeros(executed, np.float32),
-        ticks=executed,
-        tick_observations=draw(executed, contract.observation_size),
-        next_observation=draw(contract.state_size),
-        terminated=False,
-        truncated=False,
-        contract_digest=contract.digest,
-        prior_digest=bundle.digest,
-    )
-    return Decision(**(values | changes))
+def make_decision(bundle, number, **changes) -> Decision:
+    return decision(bundle.contract, number, **{"prior_digest": bundle.digest} | changes)
 
 
 def make_episode(number=0, decisions=4, success=True, version=1, session="s") -> Episode:

@@ -13,7 +13,11 @@ def add_run(parser):
     parser.add_argument("run", nargs="?", type=Path, default=Path("runs/latest"), help="run folder (default: runs/latest)")
 
 
-def add_namespace(parser):
+def add_robot(parser, version: str = ""):
+    """Whose robot is asked; version: what --version is, where it can be given."""
+    add_run(parser)
+    if version:
+        parser.add_argument("--version", type=int, help=f"one of `lpds weights list`{version}")
     parser.add_argument("--namespace", help="of the stack (default: what the run folder says)")
 
 

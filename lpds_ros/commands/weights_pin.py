@@ -1,14 +1,12 @@
 """`lpds weights pin`: keep one version, whatever the learner pushes."""
 
-from lpds_ros.commands._weights import add_namespace, add_run, blob_of, call
+from lpds_ros.commands._weights import add_robot, blob_of, call
 
 HELP = "let a running robot keep the version that runs, or one of yours, and take no push"
 
 
 def add_arguments(parser):
-    add_run(parser)
-    parser.add_argument("--version", type=int, help="one of `lpds weights list` (default: what runs now)")
-    add_namespace(parser)
+    add_robot(parser, " (default: what runs now)")
 
 
 def run(args) -> int:

@@ -10,6 +10,7 @@ import time
 from lpds_ros.faults.finding import Finding, case
 from lpds_ros.faults.live import Live, ms
 from lpds_ros.faults.robot import armed, stays
+from lpds_ros.faults.soak import sampled
 from lpds_ros.records import Mode
 
 REST_RADPS = 0.01
@@ -147,13 +148,13 @@ def paused(live: Live, name: str, seconds: float = 4.0) -> Finding:
       "SIGSTOP of the learner: to it and from it nothing gets through, as in a partition")  # fmt: skip
 def learner_cut_off(live):
     node, pid = live.probe.node, live.pid("learner")
-    rss = _rss_mib(pid)
+    rss = sampled(pid)["memory"]
     finding = paused(live, "learner", 5.0)
     ids = {h.said for h in list(node.decisions)}
     caught_up = live.until(lambda: node.learner[-1].said.decisions >= len(ids), 60.0)
     used = [h.said.weights_version for h in list(node.status)]
     rising = all(a <= b for a, b in zip(used, used[1:]))
-    grown = _rss_mib(pid) - rss
+    grown = sampled(pid)["memory"] - rss
     note = f"{finding.note}; {len(ids)} decisions heard by then, the learner has {node.learner[-1].said.decisions}; "
     note += f"its memory grew by {grown:.1f} MiB; versions in use only rose: {rising}"
     return Finding(finding.ok and bool(caught_up) and rising and grown < 50.0, note, recovered="by itself")
@@ -184,8 +185,3 @@ def _late_share(live: Live, seconds: float) -> float:
     live.until(lambda: False, seconds)
     last = live.probe.node.status[-1].said
     return (last.missed_deadlines - first.missed_deadlines) / max(1, last.ticks - first.ticks)
-
-
-def _rss_mib(pid: int) -> float:
-    with open(f"/proc/{pid}/statm") as statm:
-        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20

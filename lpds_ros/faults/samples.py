@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from lpds_ros.contract import Contract
 from lpds_ros.faults.standin import lift
 from lpds_ros.learning.config import LearnerConfig
 from lpds_ros.learning.lpds import Learner
@@ -23,40 +24,44 @@ CONFIG = LearnerConfig(
 )
 
 
+def decision(contract: Contract, number: int, *, prior_digest: str = PRIOR, **changes) -> Decision:
+    """Decision `number` of a session, of random numbers that depend on it alone; changes: fields to set."""
+    rng, ticks = np.random.default_rng(number), contract.horizons.executed
+    draw = lambda *shape: rng.normal(size=shape).astype(np.float32)  # noqa: E731
+    chunk = draw(*contract.noise_shape).clip(-1, 1)
+    values = dict(
+        session="s",
+        decision_id=number,
+        episode=0,
+        index=0,
+        stamp_ns=number,
+        source=Source.PRIOR,
+        weights_version=0,
+        observation=draw(contract.state_size),
+        noise=draw(*contract.noise_shape),
+        delta=np.zeros(contract.noise_shape, np.float32),
+        chunk=chunk,
+        executed=chunk[:ticks],
+        sent=chunk[:ticks],
+        rewards=np.zeros(ticks, np.float32),
+        ticks=ticks,
+        tick_observations=draw(ticks, contract.observation_size),
+        next_observation=draw(contract.state_size),
+        terminated=False,
+        truncated=False,
+        contract_digest=contract.digest,
+        prior_digest=prior_digest,
+    )
+    return Decision(**(values | changes))
+
+
 def decisions(count: int, first: int = 0, session: str = "campaign") -> list[Decision]:
-    """Decisions number `first` and following of one session, in episodes of eight, of random numbers."""
+    """Decisions number `first` and following of one session, in episodes of eight."""
     contract = lift()
-    ticks, made = contract.horizons.executed, []
-    for number in range(first, first + count):
-        rng = np.random.default_rng(number)
-        draw = lambda *shape, rng=rng: rng.normal(size=shape).astype(np.float32)  # noqa: E731
-        chunk = draw(*contract.noise_shape).clip(-1, 1)
-        made.append(
-            Decision(
-                session=session,
-                decision_id=number,
-                episode=number // 8,
-                index=number % 8,
-                stamp_ns=1_000_000_000 + number,
-                source=Source.PRIOR,
-                weights_version=0,
-                observation=draw(contract.state_size),
-                noise=draw(*contract.noise_shape),
-                delta=np.zeros(contract.noise_shape, np.float32),
-                chunk=chunk,
-                executed=chunk[:ticks],
-                sent=chunk[:ticks],
-                rewards=np.zeros(ticks, np.float32),
-                ticks=ticks,
-                tick_observations=draw(ticks, contract.observation_size),
-                next_observation=draw(contract.state_size),
-                terminated=False,
-                truncated=False,
-                contract_digest=contract.digest,
-                prior_digest=PRIOR,
-            )
-        )
-    return made
+    return [
+        decision(contract, n, session=session, episode=n // 8, index=n % 8, stamp_ns=1_000_000_000 + n)
+        for n in range(first, first + count)
+    ]
 
 
 def learner(seed: int = 0) -> Learner:

@@ -8,12 +8,13 @@ import numpy as np
 from lpds_ros.contract import Contract, load_contract
 from lpds_ros.records import Observation, OperatorInput
 from lpds_ros.resources import resource
+from lpds_ros.robot.limits import load_limits
 from lpds_ros.steering.core import SteeringCore, SteeringParams
 from lpds_ros.steering.tick import Tick
 from lpds_ros.weights import CONTEXTS, ActorParameters
 
 START, DOWN = np.array([0.5, 0.0, 0.3]), np.array([1.0, 0.0, 0.0, 0.0])
-READY = np.array([0.0, -0.785, 0.0, -2.356, 0.0, 1.571, 0.785])  # rad
+READY = np.array(load_limits("fr3").ready_rad)
 PATIENCE_TICKS = 400
 
 

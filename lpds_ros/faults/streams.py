@@ -7,8 +7,8 @@ import numpy as np
 from lpds_ros.faults.finding import Finding, case
 from lpds_ros.faults.live import Live, ms
 from lpds_ros.records import Mode
+from lpds_ros.sim.streams import STATE
 
-STATE = "franka_robot_state_broadcaster"
 POSE, JOINTS, GRIPPER, OBJECT = (
     f"{STATE}/current_pose",
     f"{STATE}/measured_joint_states",

@@ -24,10 +24,10 @@ from lpds_ros.nodes import qos
 from lpds_ros.nodes.attached import Attached
 from lpds_ros.nodes.messages import pose_stamped_msg, stamp_ns
 from lpds_ros.records import Mode
+from lpds_ros.sim.streams import STATE
 
 KEPT = 20_000
 CALL_S, LOOK_S = 20.0, 0.001
-STATE = "franka_robot_state_broadcaster"
 
 
 @dataclass(frozen=True)
