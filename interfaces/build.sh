@@ -13,7 +13,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 prefix=$(cd "$1" && pwd)
 shift
 if [ $# -eq 0 ]; then
-  set -- lpds_msgs franka_msgs control_msgs tf2_msgs
+  set -- lpds_msgs franka_msgs control_msgs controller_manager_msgs tf2_msgs
 fi
 
 # A sourced ROS shell would put its own packages, libraries and Python path before the environment's.

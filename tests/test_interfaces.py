@@ -8,6 +8,13 @@ pytest.importorskip("franka_msgs.msg", reason="needs the interface packages: run
 
 from control_msgs.action import FollowJointTrajectory, GripperCommand  # noqa: E402 (after the skip)
 from control_msgs.msg import JointComponentTolerance, JointTolerance  # noqa: E402
+from controller_manager_msgs.msg import ControllerState, HardwareComponentState  # noqa: E402
+from controller_manager_msgs.srv import (  # noqa: E402
+    ListControllers,
+    ListHardwareComponents,
+    SetHardwareComponentState,
+    SwitchController,
+)
 from franka_msgs.action import ErrorRecovery, Grasp, Homing, Move  # noqa: E402
 from franka_msgs.msg import Errors, FrankaRobotState, GraspEpsilon  # noqa: E402
 from tf2_msgs.msg import TFMessage  # noqa: E402
@@ -135,6 +142,28 @@ def test_gripper_command():
     assert fields(GripperCommand.Goal().command) == ["double position", "double max_effort"]
     expected = ["double position", "double effort", "boolean stalled", "boolean reached_goal"]
     assert fields(GripperCommand.Result) == fields(GripperCommand.Feedback) == expected
+
+
+def test_controller_manager():
+    state = ["string name", "string state", "string type", "boolean is_async", "uint16 update_rate"]
+    interfaces = ["claimed_interfaces", "required_command_interfaces", "required_state_interfaces"]
+    chains = ["boolean is_chainable", "boolean is_chained"]
+    exported = [f"sequence<string> {name}" for name in ("exported_state_interfaces", "reference_interfaces")]
+    listed = [f"sequence<string> {name}" for name in interfaces] + chains + exported
+    assert fields(ControllerState) == [*state, *listed, "sequence<controller_manager_msgs/ChainConnection> chain_connections"]
+    assert fields(ListControllers.Response) == ["sequence<controller_manager_msgs/ControllerState> controller"]
+    hardware = ["string name", "string type", "boolean is_async", "uint16 rw_rate", "string plugin_name"]
+    kinds = [f"sequence<controller_manager_msgs/HardwareInterface> {kind}_interfaces" for kind in ("command", "state")]
+    assert fields(HardwareComponentState) == [*hardware, "lifecycle_msgs/State state", *kinds]
+    assert fields(ListHardwareComponents.Response) == ["sequence<controller_manager_msgs/HardwareComponentState> component"]
+    assert fields(SetHardwareComponentState.Request) == ["string name", "lifecycle_msgs/State target_state"]
+    assert fields(SetHardwareComponentState.Response) == ["boolean ok", "lifecycle_msgs/State state"]
+    lists = [f"sequence<string> {name}_controllers" for name in ("activate", "deactivate")]
+    rest = ["int32 strictness", "boolean activate_asap", "builtin_interfaces/Duration timeout"]
+    assert fields(SwitchController.Request) == [*lists, *rest]
+    assert fields(SwitchController.Response) == ["boolean ok", "string message"]
+    request = SwitchController.Request
+    assert (request.BEST_EFFORT, request.STRICT, request.AUTO, request.FORCE_AUTO) == (1, 2, 3, 4)
 
 
 def test_transforms():

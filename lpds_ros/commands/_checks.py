@@ -204,6 +204,7 @@ def all_checks() -> list[Check]:
         interfaces("lpds_msgs", "Decision"),
         interfaces("franka_msgs", "FrankaRobotState"),
         interfaces("control_msgs", "JointTolerance"),
+        interfaces("controller_manager_msgs", "ControllerState"),
         interfaces("tf2_msgs", "TFMessage"),
         middleware(),
         onnxruntime(),
