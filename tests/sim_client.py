@@ -72,7 +72,7 @@ class Client:
         return handle.get_result_async()
 
 
-def make_client(ros, clock, **parameters) -> Client:
-    """A sim node of the lift task, seed 3, with a client beside it."""
-    node = SimNode(context=ros.context, parameters={"task": "lift", "clock": clock, "seed": 3, **parameters})
+def make_client(ros, clock, kind=SimNode, **parameters) -> Client:
+    """A sim node of the lift task, seed 3 (or one of another kind), with a client beside it."""
+    node = kind(context=ros.context, parameters={"task": "lift", "clock": clock, "seed": 3, **parameters})
     return Client(ros, ros.add(node))

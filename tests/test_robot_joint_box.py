@@ -8,7 +8,7 @@ from steering_fakes import READY
 from lpds_ros.robot.joint_box import JointBox
 from lpds_ros.robot.kinematics import joint_step, tool_jacobian
 from lpds_ros.robot.limits import load_limits
-from lpds_ros.sim import arm
+from lpds_ros.sim import fr3
 from lpds_ros.sim.world import World
 
 NONE = np.zeros(3)
@@ -18,9 +18,9 @@ MARGIN_RAD = 0.15
 def test_kinematics_are_the_simulated_arms():
     world, rng = World("lift", control_period_ns=50_000_000), np.random.default_rng(0)
     model, data = world.model, mujoco.MjData(world.model)
-    site, expected = model.site(arm.TCP_SITE).id, np.zeros((6, model.nv))
+    site, expected = model.site(fr3.TCP_SITE).id, np.zeros((6, model.nv))
     for _ in range(50):
-        data.qpos[:7] = rng.uniform(arm.Q_MIN_RAD, arm.Q_MAX_RAD)
+        data.qpos[:7] = rng.uniform(fr3.Q_MIN_RAD, fr3.Q_MAX_RAD)
         mujoco.mj_kinematics(model, data)
         mujoco.mj_comPos(model, data)
         mujoco.mj_jacSite(model, data, expected[:3], expected[3:], site)

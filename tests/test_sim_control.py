@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lpds_ros.sim import arm
+from lpds_ros.sim import fr3
 from lpds_ros.sim.control import Mode
 from lpds_ros.sim.follow import Tolerances
 from lpds_ros.sim.frames import FIXED, moving
@@ -37,7 +37,7 @@ def world(shared_world):
 
 def way(*points):
     """Waypoints of (time, positions) or (time, positions, velocities)."""
-    return checked_waypoints(arm.JOINTS, [Point(*point) for point in points])
+    return checked_waypoints(fr3.JOINTS, [Point(*point) for point in points])
 
 
 def to(q, time_s=1.0):
@@ -191,7 +191,7 @@ def test_joint_positions_are_gone_to_no_faster_than_the_joints_may_move(world):
         before = world.control.joint.position.copy()
         world.advance(1)
         step = (world.control.joint.position - before) * 1000
-        fastest, change = max(fastest, (np.abs(step) / arm.VELOCITY_MAX_RADPS).max()), max(change, np.abs(step - speed).max())
+        fastest, change = max(fastest, (np.abs(step) / fr3.VELOCITY_MAX_RADPS).max()), max(change, np.abs(step - speed).max())
         speed = step
     assert 0.5 < fastest <= 1.0 + 1e-9 and change <= 10.0 * 0.001 + 1e-6
     np.testing.assert_allclose(world.state().q, goal, atol=1e-3)
@@ -270,7 +270,7 @@ def test_an_episode_after_joint_commands_equals_one_without():
 
 def pushed(world, force, ms=1500):
     """How far the tool gives way along z under a force of so many newtons at the hand."""
-    body = world.model.body(arm.HAND_BODY).id
+    body = world.model.body(fr3.HAND_BODY).id
     before = world.state().position
     world.data.xfrc_applied[body, 2] = force
     world.advance(ms)
@@ -315,7 +315,7 @@ def test_any_stiffness_the_robot_takes_is_stable(shared_world, stiffness, seed):
     world.reset(seed)
     rng = np.random.default_rng(seed)
     world.control.set_joint_stiffness(stiffness)
-    world.set_positions(np.clip(np.array(arm.Q_READY_RAD) + rng.uniform(-0.3, 0.3, 7), arm.Q_MIN_RAD, arm.Q_MAX_RAD))
+    world.set_positions(np.clip(np.array(fr3.Q_READY_RAD) + rng.uniform(-0.3, 0.3, 7), fr3.Q_MIN_RAD, fr3.Q_MAX_RAD))
     world.advance(2500)
     assert np.abs(world.data.qvel[:7]).max() < 0.5
     world.reset(seed)
@@ -367,7 +367,7 @@ def test_a_known_load_is_held_and_an_unknown_one_sags(world):
 
 def hand_in_flange():
     """Centre of mass of the hand, where `pushed` pushes, in the flange's frame."""
-    (x, y, z), c, s = arm.HAND[1], np.cos(arm.HAND_YAW_RAD), np.sin(arm.HAND_YAW_RAD)
+    (x, y, z), c, s = fr3.HAND[1], np.cos(fr3.HAND_YAW_RAD), np.sin(fr3.HAND_YAW_RAD)
     return [c * x - s * y, s * x + c * y, z]
 
 
@@ -378,7 +378,7 @@ def test_a_load_is_held_in_any_pose(world):
     world.control.set_load(1.0, hand_in_flange())
     world.control.update()
     jacobian = np.zeros((3, world.model.nv))
-    mujoco.mj_jacBodyCom(world.model, world.data, jacobian, None, world.model.body(arm.HAND_BODY).id)
+    mujoco.mj_jacBodyCom(world.model, world.data, jacobian, None, world.model.body(fr3.HAND_BODY).id)
     np.testing.assert_allclose(world.data.ctrl[:7] - before, 9.81 * jacobian[2, :7], atol=1e-3)
 
 
@@ -406,8 +406,8 @@ def test_frames_compose_to_the_models_own(world):
             )
             poses[child] = origin + axes @ position, axes @ turn
         frames = [frame for frame in frames if frame not in ready]
-    for name in (*(f"fr3_link{i}" for i in range(1, 8)), arm.HAND_BODY, *arm.FINGER_GEOMS):
+    for name in (*(f"fr3_link{i}" for i in range(1, 8)), fr3.HAND_BODY, *fr3.FINGER_GEOMS):
         body = world.data.body(name)
         np.testing.assert_allclose(poses[name][0], body.xpos, atol=1e-9, err_msg=name)
         np.testing.assert_allclose(poses[name][1], body.xmat.reshape(3, 3), atol=1e-9, err_msg=name)
-    np.testing.assert_allclose(poses[arm.TCP_SITE][0], state.position, atol=1e-9)
+    np.testing.assert_allclose(poses[fr3.TCP_SITE][0], state.position, atol=1e-9)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lpds_ros.sim.faults import KINDS, FaultError, Faults
-from lpds_ros.sim.hand import GripperStatus
+from lpds_ros.sim.state import GripperStatus
 from lpds_ros.sim.world import HAND_DOWN, MODE_IDLE, MODE_MOVE, MODE_USER_STOPPED, World
 
 MS = 1_000_000

@@ -16,8 +16,8 @@ from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from lpds_ros.nodes.messages import stamp_msg, stamp_ns
 from lpds_ros.nodes.sim import SimNode
-from lpds_ros.sim.arm import JOINTS
 from lpds_ros.sim.control import Mode
+from lpds_ros.sim.fr3 import JOINTS
 
 ACTION, TOPIC = "fr3_arm_controller/follow_joint_trajectory", "fr3_arm_controller/joint_trajectory"
 COMMANDS = "forward_position_controller/commands"

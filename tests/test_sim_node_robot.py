@@ -15,7 +15,7 @@ from tf2_msgs.msg import TFMessage
 
 from lpds_ros.nodes import qos
 from lpds_ros.nodes.messages import stamp_ns
-from lpds_ros.sim.arm import JOINTS
+from lpds_ros.sim.fr3 import JOINTS
 
 GRIPPER = "franka_gripper/gripper_action"
 

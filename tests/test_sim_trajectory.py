@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from lpds_ros.sim.arm import JOINTS, Q_MAX_RAD, Q_MIN_RAD, Q_READY_RAD, VELOCITY_MAX_RADPS
 from lpds_ros.sim.follow import Follower, Tolerances
+from lpds_ros.sim.fr3 import JOINTS, Q_MAX_RAD, Q_MIN_RAD, Q_READY_RAD, VELOCITY_MAX_RADPS
 from lpds_ros.sim.trajectory import (
     STEP_MAX_RAD,
     Outcome,

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from lpds_ros.config import ConfigError
-from lpds_ros.sim import arm
-from lpds_ros.sim.hand import GripperStatus
+from lpds_ros.sim import fr3
 from lpds_ros.sim.lockstep import Burst
 from lpds_ros.sim.rotation import difference, turn
+from lpds_ros.sim.state import GripperStatus
 from lpds_ros.sim.tasks import Object, TaskError, load_task
 from lpds_ros.sim.world import HAND_DOWN, MODE_REFLEX, SimulationError, World
 
@@ -50,19 +50,19 @@ def grasp_object(world):
 
 def test_model_agrees_with_the_dh_table(shared_world):
     rng = np.random.default_rng(0)
-    site = shared_world.model.site(arm.TCP_SITE).id
+    site = shared_world.model.site(fr3.TCP_SITE).id
     data = mujoco.MjData(shared_world.model)
     for _ in range(20):
-        q = rng.uniform(arm.Q_MIN_RAD, arm.Q_MAX_RAD)
+        q = rng.uniform(fr3.Q_MIN_RAD, fr3.Q_MAX_RAD)
         data.qpos[:7] = q
         mujoco.mj_kinematics(shared_world.model, data)
-        position, rotation = arm.forward_kinematics(q)
+        position, rotation = fr3.forward_kinematics(q)
         np.testing.assert_allclose(data.site_xpos[site], position, atol=1e-9)
         np.testing.assert_allclose(data.site_xmat[site].reshape(3, 3), rotation, atol=1e-9)
 
 
 def test_ready_pose_is_the_published_one():
-    position, rotation = arm.forward_kinematics(arm.Q_READY_RAD)
+    position, rotation = fr3.forward_kinematics(fr3.Q_READY_RAD)
     np.testing.assert_allclose(position, [0.3069, 0.0, 0.4869], atol=1e-4)  # flange 0.5903 less the hand's 0.1034
     np.testing.assert_allclose(rotation, np.diag([1.0, -1.0, -1.0]), atol=1e-9)
 

@@ -17,12 +17,11 @@ from rclpy.clock import Clock, ClockType
 from sensor_msgs.msg import JointState
 from std_srvs.srv import Trigger
 
-from lpds_ros.contract import load_contract
+from lpds_ros.contract import Contract, load_contract
 from lpds_ros.nodes import qos
 from lpds_ros.nodes.base import LpdsNode
 from lpds_ros.nodes.base import main as run_node
 from lpds_ros.nodes.messages import pose_arrays, stamp_msg, stamp_ns
-from lpds_ros.nodes.sim_camera import CAMERA, CameraStream
 from lpds_ros.nodes.sim_faults import FaultService
 from lpds_ros.nodes.sim_gripper import GripperServer
 from lpds_ros.nodes.sim_joints import JointCommands
@@ -32,9 +31,9 @@ from lpds_ros.nodes.sim_streams import ROBOT_STATE, SPOILABLE, TRANSFORMS, Robot
 from lpds_ros.nodes.threads import NodeThread
 from lpds_ros.resources import resource
 from lpds_ros.sim.lockstep import Burst
+from lpds_ros.sim.state import SimulationError
 from lpds_ros.sim.streams import check_streams
 from lpds_ros.sim.tasks import load_task
-from lpds_ros.sim.world import SimulationError, World
 
 SILENCE_S = 0.25  # without a command for so long, lockstep says its state again
 HOUSEKEEPING_S = 0.02
@@ -66,7 +65,7 @@ class SimNode(LpdsNode):
         check_streams(contract)
         self.lockstep = p.clock == "lockstep"
         self._lock = threading.RLock()
-        self.world = World(contract.task, control_period_ns=contract.period_ns)
+        self.world = self.make_world(contract)
         self.world.reset(p.seed, p.region)
         self._seed, self._period_ns = p.seed, contract.period_ns
         self._burst = Burst(contract.period_ns, p.targets_per_period)
@@ -74,7 +73,7 @@ class SimNode(LpdsNode):
         self._warned: dict[str, float] = {}
         self._last_s = 0.0
         self._target_s: float | None = None  # when the arm was last told where to go, until it is braked
-        self._camera = CameraStream(self, self.world.model) if p.camera == "sim" else None
+        self._camera = self._make_camera() if p.camera == "sim" else None
         frames = self._camera.view.frames() if self._camera else ()
         self._streams = RobotStreams(self, contract.task, self._now_ns(), frames)
         self._serve()
@@ -84,6 +83,17 @@ class SimNode(LpdsNode):
             self._result = self.world.task_result()
         else:
             self._thread = NodeThread(self, self._realtime, "physics")
+
+    def make_world(self, contract: Contract):
+        """The cell behind the topics. MuJoCo is imported here, not above: the mock robot is this node without it."""
+        from lpds_ros.sim.world import World
+
+        return World(contract.task, control_period_ns=contract.period_ns)
+
+    def _make_camera(self):
+        from lpds_ros.nodes.sim_camera import CameraStream
+
+        return CameraStream(self, self.world.model)
 
     def _serve(self):
         p = self.params
@@ -114,7 +124,7 @@ class SimNode(LpdsNode):
         self.create_timer(HOUSEKEEPING_S, self._housekeep, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def _serve_faults(self):
-        topics = SPOILABLE + ((CAMERA,) if self._camera else ())
+        topics = SPOILABLE + (("camera",) if self._camera else ())
         self._faults = FaultService(self, self.world, self._lock, topics, lockstep=self.lockstep).faults
 
         def spoil(topic, sample):
@@ -250,7 +260,7 @@ class SimNode(LpdsNode):
     def _publish_lockstep(self):
         """Every stream of this instant with one stamp, then the task's state, then the clock."""
         with self._lock:
-            state, (reward, success), q = self.world.state(), self._result, self.world.data.qpos.copy()
+            state, (reward, success), q = self.world.state(), self._result, self._pictured()
         for server in (self._gripper, self._joints):
             server.finish()
             server.feed_back()
@@ -260,6 +270,10 @@ class SimNode(LpdsNode):
         self._streams.publish_task(state.stamp_ns, self._seed, reward, success)
         self._streams.publish_clock(state.stamp_ns)
         self._last_s = time.monotonic()
+
+    def _pictured(self):
+        """What the camera's picture is taken of: generalised positions, or None where nobody takes any."""
+        return None if self._camera is None else self.world.data.qpos.copy()
 
     def _realtime(self, ending: threading.Event):
         p = self.params
@@ -286,7 +300,7 @@ class SimNode(LpdsNode):
                 self.world.advance(slice_ms)
                 stamp = time.time_ns() + shift_ns
                 state = dataclasses.replace(self.world.state(), stamp_ns=stamp)
-                result, q = None, self.world.data.qpos.copy()
+                result, q = None, self._pictured()
                 if deadline >= task_due:
                     task_due = max(task_due + self._period_ns * 1e-9, deadline)
                     result, seed = self.world.task_result(), self._seed

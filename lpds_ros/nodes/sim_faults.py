@@ -4,7 +4,6 @@ from franka_msgs.msg import Errors
 from lpds_msgs.srv import Fault
 
 from lpds_ros.sim.faults import FaultError, Faults
-from lpds_ros.sim.world import World
 
 ERRORS = tuple(sorted(Errors.get_fields_and_field_types()))
 
@@ -12,7 +11,7 @@ ERRORS = tuple(sorted(Errors.get_fields_and_field_types()))
 class FaultService:
     """Serves lpds/fault. `lock` guards the world. lockstep: time has no clock to jump against."""
 
-    def __init__(self, node, world: World, lock, topics: tuple[str, ...], *, lockstep: bool):
+    def __init__(self, node, world, lock, topics: tuple[str, ...], *, lockstep: bool):
         self.faults = Faults(topics, ERRORS)
         self._log, self._world, self._lock, self._lockstep = node.get_logger(), world, lock, lockstep
         node.create_service(Fault, "lpds/fault", self._on_fault)

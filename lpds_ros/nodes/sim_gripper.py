@@ -13,9 +13,8 @@ from franka_msgs.action import Grasp, Homing, Move
 from rclpy.action import ActionServer, CancelResponse, GoalResponse
 from std_srvs.srv import Trigger
 
-from lpds_ros.sim.arm import MAX_WIDTH_M
-from lpds_ros.sim.hand import GripperStatus
-from lpds_ros.sim.world import World
+from lpds_ros.sim.fr3 import MAX_WIDTH_M
+from lpds_ros.sim.state import GripperStatus
 
 DEFAULT_SPEED_MPS = 0.1
 COMMAND_EPSILON_M = 0.005
@@ -39,7 +38,7 @@ class _Goal:
 class GripperServer:
     """The franka_gripper interface of one world. `lock` guards the world."""
 
-    def __init__(self, node, world: World, lock, prefix: str = "franka_gripper"):
+    def __init__(self, node, world, lock, prefix: str = "franka_gripper"):
         self._log, self._world, self._lock = node.get_logger(), world, lock
         self._starting: list[_Goal] = []
         self._running: list[_Goal] = []

@@ -16,10 +16,9 @@ from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from lpds_ros.nodes.messages import stamp_msg, stamp_ns
 from lpds_ros.nodes.sim_params import Parameters
-from lpds_ros.sim.arm import JOINTS
 from lpds_ros.sim.follow import Ending, Tolerances
+from lpds_ros.sim.fr3 import JOINTS
 from lpds_ros.sim.trajectory import Outcome, Point, TrajectoryError, checked_waypoints
-from lpds_ros.sim.world import World
 
 ERASED = -1.0  # control_msgs/JointTolerance: no limit, whatever the default is
 
@@ -34,7 +33,7 @@ class JointCommands:
     def __init__(
         self,
         node,
-        world: World,
+        world,
         lock,
         params: Parameters,
         *,

@@ -6,13 +6,13 @@ from geometry_msgs.msg import TransformStamped, WrenchStamped
 from sensor_msgs.msg import JointState
 
 from lpds_ros.nodes.messages import BASE_FRAME, pose_stamped_msg, stamp_msg
-from lpds_ros.sim import arm
+from lpds_ros.sim import fr3
 from lpds_ros.sim.frames import FLANGE, UNTURNED, Frame
 from lpds_ros.sim.rotation import Quaternion, multiply
-from lpds_ros.sim.world import WorldState
+from lpds_ros.sim.state import WorldState
 
 ZEROS = np.zeros(7)
-TCP_IN_FLANGE = (0.0, 0.0, arm.TCP_M), (0.0, 0.0, float(np.sin(arm.HAND_YAW_RAD / 2)), float(np.cos(arm.HAND_YAW_RAD / 2)))
+TCP_IN_FLANGE = (0.0, 0.0, fr3.TCP_M), (0.0, 0.0, float(np.sin(fr3.HAND_YAW_RAD / 2)), float(np.cos(fr3.HAND_YAW_RAD / 2)))
 
 
 def joint_state_msg(stamp: int, names, position, velocity, effort, frame: str = "") -> JointState:
@@ -50,7 +50,7 @@ def robot_state_msg(state: WorldState) -> FrankaRobotState:
     message.header.stamp = stamp_msg(stamp)
 
     def joints(position, velocity, effort):
-        return joint_state_msg(stamp, arm.JOINTS, position, velocity, effort, BASE_FRAME)
+        return joint_state_msg(stamp, fr3.JOINTS, position, velocity, effort, BASE_FRAME)
 
     message.measured_joint_state = joints(state.q, state.dq, state.tau)
     message.desired_joint_state = joints(state.q_d, state.dq, state.tau_d)
@@ -62,13 +62,13 @@ def robot_state_msg(state: WorldState) -> FrankaRobotState:
     message.o_t_ee_d = pose_stamped_msg(stamp, state.target_position, state.target_orientation)
     message.o_t_ee_c = message.o_t_ee_d
     message.f_t_ee = pose_stamped_msg(stamp, *TCP_IN_FLANGE, frame=FLANGE)
-    message.ee_t_k = pose_stamped_msg(stamp, (0.0, 0.0, 0.0), UNTURNED, frame=arm.TCP_SITE)
+    message.ee_t_k = pose_stamped_msg(stamp, (0.0, 0.0, 0.0), UNTURNED, frame=fr3.TCP_SITE)
     message.o_f_ext_hat_k = wrench_msg(stamp, state.wrench)
-    message.k_f_ext_hat_k = wrench_msg(stamp, _in_frame(state.wrench, tuple(state.orientation)), arm.TCP_SITE)
+    message.k_f_ext_hat_k = wrench_msg(stamp, _in_frame(state.wrench, tuple(state.orientation)), fr3.TCP_SITE)
     for inertia, frame in (
-        (message.inertia_ee, arm.TCP_SITE),
+        (message.inertia_ee, fr3.TCP_SITE),
         (message.inertia_load, FLANGE),
-        (message.inertia_total, arm.TCP_SITE),
+        (message.inertia_total, fr3.TCP_SITE),
         (message.o_dp_ee_d, BASE_FRAME),
         (message.o_dp_ee_c, BASE_FRAME),
         (message.o_ddp_ee_c, BASE_FRAME),
@@ -92,7 +92,7 @@ def _in_frame(wrench, orientation: Quaternion) -> np.ndarray:
 
 def _fill_inertias(message, load_kg, load_centre):
     """Masses and centres of mass of hand, load and both; the tensor of the hand."""
-    hand_kg, hand_centre, tensor = arm.HAND
+    hand_kg, hand_centre, tensor = fr3.HAND
     hand = message.inertia_ee.inertia
     hand.ixx, hand.iyy, hand.izz, hand.ixy, hand.ixz, hand.iyz = tensor
     total_kg = hand_kg + load_kg

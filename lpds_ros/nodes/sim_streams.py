@@ -15,11 +15,11 @@ from tf2_msgs.msg import TFMessage
 from lpds_ros.nodes import qos
 from lpds_ros.nodes.messages import BASE_FRAME, pose_stamped_msg, stamp_msg
 from lpds_ros.nodes.sim_messages import joint_state_msg, robot_state_msg, transform_msg, wrench_msg
-from lpds_ros.sim.arm import FINGER_JOINTS, JOINTS
+from lpds_ros.sim.fr3 import FINGER_JOINTS, JOINTS
 from lpds_ros.sim.frames import FIXED, Frame, moving
+from lpds_ros.sim.state import WorldState
 from lpds_ros.sim.streams import JOINTS as JOINT_TOPICS
 from lpds_ros.sim.streams import POSES, STATE
-from lpds_ros.sim.world import WorldState
 
 ROBOT_STATE, WRENCH = f"{STATE}/robot_state", f"{STATE}/external_wrench_in_base_frame"
 TRANSFORMS, FIXED_TRANSFORMS = "/tf", "/tf_static"  # absolute, as tf2_ros has them

@@ -8,10 +8,14 @@ import math
 
 import numpy as np
 
+from lpds_ros.geometry import canonical
+from lpds_ros.sim.rotation import Quaternion, multiply
+
 A_M = (0.0, 0.0, 0.0, 0.0825, -0.0825, 0.0, 0.088)
 D_M = (0.333, 0.0, 0.316, 0.0, 0.384, 0.0, 0.0)
 ALPHA_RAD = (0.0, -math.pi / 2, math.pi / 2, math.pi / 2, -math.pi / 2, math.pi / 2, math.pi / 2)
 TOOL_M = 0.107 + 0.1034  # flange, then the hand's tool centre point, along the last joint's axis
+HAND_YAW_RAD = -math.pi / 4  # of the hand on the flange, about that axis
 DAMPING = 1e-3
 
 
@@ -26,6 +30,15 @@ def tool_jacobian(q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         axes[i], origins[i] = frame[:3, 2], frame[:3, 3]
     tool = frame[:3, 3] + TOOL_M * frame[:3, 2]
     return tool, np.vstack([np.cross(axes, tool - origins).T, axes.T])
+
+
+def tool_pose(q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Tool centre point [3] m and its orientation [4] xyzw, w >= 0, in the base frame at q [7] rad."""
+    turned: Quaternion = (0.0, 0.0, math.sin(HAND_YAW_RAD / 2), math.cos(HAND_YAW_RAD / 2))
+    for angle, alpha in zip(reversed(q.tolist()), reversed(ALPHA_RAD)):
+        turned = multiply((0.0, 0.0, math.sin(angle / 2), math.cos(angle / 2)), turned)
+        turned = multiply((math.sin(alpha / 2), 0.0, 0.0, math.cos(alpha / 2)), turned)
+    return tool_jacobian(q)[0], canonical(np.array(turned))
 
 
 def joint_step(q: np.ndarray, move: np.ndarray, turn: np.ndarray) -> np.ndarray:

@@ -1,7 +1,6 @@
 """The FR3 with its hand as a mesh-free MuJoCo model, built with MjSpec.
 
-Kinematics: Craig's DH parameters of the FR3 (Franka's robot specifications). Limits of the joints: the same documents
-(system 5.9 and later). Link and hand inertias: the public identification of the Panda, which has the FR3's
+Geometry and limits: fr3.py. Link and hand inertias: the public identification of the Panda, which has the FR3's
 geometry (Gaz, Cognetti, Oliva, Robuffo Giordano, De Luca, RA-L 2019), as franka_description carries it for that arm;
 Franka publishes no official figures. Armature and joint friction are plausible values of ours.
 """
@@ -9,30 +8,8 @@ Franka publishes no official figures. Armature and joint friction are plausible 
 import math
 
 import mujoco
-import numpy as np
 
-JOINTS = tuple(f"fr3_joint{i}" for i in range(1, 8))
-FINGER_JOINTS = ("fr3_finger_joint1", "fr3_finger_joint2")
-TCP_SITE = "fr3_hand_tcp"
-HAND_BODY = "fr3_hand"
-FINGER_GEOMS = ("fr3_leftfinger", "fr3_rightfinger")
-
-# Craig's DH: a and alpha of the previous link, d of this one.
-DH_A_M = (0.0, 0.0, 0.0, 0.0825, -0.0825, 0.0, 0.088)
-DH_ALPHA_RAD = (0.0, -math.pi / 2, math.pi / 2, math.pi / 2, -math.pi / 2, math.pi / 2, math.pi / 2)
-DH_D_M = (0.333, 0.0, 0.316, 0.0, 0.384, 0.0, 0.0)
-FLANGE_M = 0.107
-HAND_YAW_RAD = -math.pi / 4
-TCP_M = 0.1034  # from the hand's frame
-FINGER_M = 0.0584  # from the hand's frame to the fingers'
-
-Q_MIN_RAD = (-2.9007, -1.8361, -2.9007, -3.0770, -2.8763, 0.4398, -3.0508)
-Q_MAX_RAD = (2.9007, 1.8361, 2.9007, -0.1169, 2.8763, 4.6216, 3.0508)
-VELOCITY_MAX_RADPS = (2.62, 2.62, 2.62, 2.62, 5.26, 4.18, 5.26)
-TORQUE_MAX_NM = (87.0, 87.0, 87.0, 87.0, 12.0, 12.0, 12.0)
-Q_READY_RAD = (0.0, -math.pi / 4, 0.0, -3 * math.pi / 4, 0.0, math.pi / 2, math.pi / 4)
-MAX_WIDTH_M = 0.08
-FINGER_FORCE_MAX_N = 140.0
+from lpds_ros.sim import fr3
 
 # The identified inertias hold the drives' share already; the wrist needs more to be stable under 10 Nms/rad at 1 kHz.
 ARMATURE_KGM2 = (0.02, 0.02, 0.02, 0.02, 0.05, 0.05, 0.05)
@@ -51,7 +28,6 @@ LINKS = (
     (1.666555, (0.060149, -0.014117, -0.010517), (0.001964, 0.004354, 0.005433, 0.000109, -0.001158, 0.000341)),
     (0.735522, (0.010517, -0.004252, 0.061597), (0.012516, 0.010027, 0.004815, -0.000428, -0.001196, -0.000741)),
 )
-HAND = (0.73, (-0.01, 0.0, 0.03), (0.001, 0.0025, 0.0017, 0.0, 0.0, 0.0))
 FINGER = (0.015, (0.0, 0.0, 0.0), (2.375e-6, 2.375e-6, 7.5e-7, 0.0, 0.0, 0.0))
 
 # Looks only (no contact): a capsule a link, from and to in the link's frame, radius m.
@@ -90,12 +66,12 @@ def add_arm(spec: mujoco.MjSpec, finger_friction: float):
         name="fr3_link0", type=mujoco.mjtGeom.mjGEOM_CYLINDER, size=[0.07, 0.07, 0], pos=[0, 0, 0.07], rgba=WHITE,
         contype=0, conaffinity=0,
     )  # fmt: skip
-    for i, name in enumerate(JOINTS):
-        a, alpha, d = DH_A_M[i], DH_ALPHA_RAD[i], DH_D_M[i]
+    for i, name in enumerate(fr3.JOINTS):
+        a, alpha, d = fr3.DH_A_M[i], fr3.DH_ALPHA_RAD[i], fr3.DH_D_M[i]
         pos = [a, -d * math.sin(alpha), d * math.cos(alpha)]
         parent = _body(parent, f"fr3_link{i + 1}", LINKS[i], pos, _about("x", alpha))
         parent.add_joint(
-            name=name, type=mujoco.mjtJoint.mjJNT_HINGE, axis=[0, 0, 1], range=[Q_MIN_RAD[i], Q_MAX_RAD[i]],
+            name=name, type=mujoco.mjtJoint.mjJNT_HINGE, axis=[0, 0, 1], range=[fr3.Q_MIN_RAD[i], fr3.Q_MAX_RAD[i]],
             limited=True, armature=ARMATURE_KGM2[i], damping=JOINT_DAMPING[i],
         )  # fmt: skip
         start, end, radius = CAPSULES[i]
@@ -103,21 +79,21 @@ def add_arm(spec: mujoco.MjSpec, finger_friction: float):
             type=mujoco.mjtGeom.mjGEOM_CAPSULE, fromto=[*start, *end], size=[radius, 0, 0], rgba=WHITE,
             contype=0, conaffinity=0, mass=0,
         )  # fmt: skip
-        _add_motor(spec, name, TORQUE_MAX_NM[i])
+        _add_motor(spec, name, fr3.TORQUE_MAX_NM[i])
     _add_hand(spec, parent, finger_friction)
 
 
 def _add_hand(spec, flange_body, friction):
-    hand = _body(flange_body, HAND_BODY, HAND, [0, 0, FLANGE_M], _about("z", HAND_YAW_RAD))
+    hand = _body(flange_body, fr3.HAND_BODY, fr3.HAND, [0, 0, fr3.FLANGE_M], _about("z", fr3.HAND_YAW_RAD))
     hand.add_geom(
         name="fr3_hand_box", type=mujoco.mjtGeom.mjGEOM_BOX, size=[0.02, 0.1, 0.03], pos=[0, 0, 0.03], rgba=WHITE,
         mass=0,
     )  # fmt: skip
-    hand.add_site(name=TCP_SITE, pos=[0, 0, TCP_M], size=[0.005, 0, 0])
-    for joint, geom, yaw in zip(FINGER_JOINTS, FINGER_GEOMS, (0.0, math.pi)):
-        finger = _body(hand, geom, FINGER, [0, 0, FINGER_M], _about("z", yaw))
+    hand.add_site(name=fr3.TCP_SITE, pos=[0, 0, fr3.TCP_M], size=[0.005, 0, 0])
+    for joint, geom, yaw in zip(fr3.FINGER_JOINTS, fr3.FINGER_GEOMS, (0.0, math.pi)):
+        finger = _body(hand, geom, FINGER, [0, 0, fr3.FINGER_M], _about("z", yaw))
         finger.add_joint(
-            name=joint, type=mujoco.mjtJoint.mjJNT_SLIDE, axis=[0, 1, 0], range=[0, MAX_WIDTH_M / 2], limited=True,
+            name=joint, type=mujoco.mjtJoint.mjJNT_SLIDE, axis=[0, 1, 0], range=[0, fr3.MAX_WIDTH_M / 2], limited=True,
             armature=FINGER_ARMATURE_KG, damping=2.0,
         )  # fmt: skip
         finger.add_geom(
@@ -125,9 +101,9 @@ def _add_hand(spec, flange_body, friction):
             friction=[friction, 0.005, 0.0001], condim=4, mass=0,
             solref=CONTACT_SOLREF, solimp=CONTACT_SOLIMP,
         )  # fmt: skip
-        _add_motor(spec, joint, FINGER_FORCE_MAX_N)
+        _add_motor(spec, joint, fr3.FINGER_FORCE_MAX_N)
     rack = spec.add_equality(name="fr3_fingers", type=mujoco.mjtEq.mjEQ_JOINT, objtype=mujoco.mjtObj.mjOBJ_JOINT)
-    rack.name1, rack.name2 = FINGER_JOINTS
+    rack.name1, rack.name2 = fr3.FINGER_JOINTS
     rack.data[:2] = [0.0, 1.0]
 
 
@@ -136,15 +112,3 @@ def _add_motor(spec, joint, limit):
     motor.set_to_motor()
     motor.forcelimited = True
     motor.forcerange = [-limit, limit]
-
-
-def forward_kinematics(q) -> tuple[np.ndarray, np.ndarray]:
-    """Position [3] m and rotation matrix [3, 3] of the tool centre point at joint angles q [7], from the DH table."""
-    pose = np.eye(4)
-    for a, alpha, d, angle in zip(DH_A_M, DH_ALPHA_RAD, DH_D_M, q):
-        ca, sa, ct, st = math.cos(alpha), math.sin(alpha), math.cos(angle), math.sin(angle)
-        link = [[ct, -st, 0, a], [st * ca, ct * ca, -sa, -d * sa], [st * sa, ct * sa, ca, d * ca], [0, 0, 0, 1]]
-        pose = pose @ np.array(link)
-    c, s = math.cos(HAND_YAW_RAD), math.sin(HAND_YAW_RAD)
-    pose = pose @ np.array([[c, -s, 0, 0], [s, c, 0, 0], [0, 0, 1, FLANGE_M + TCP_M], [0, 0, 0, 1]])
-    return pose[:3, 3], pose[:3, :3]

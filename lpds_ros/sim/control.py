@@ -9,18 +9,15 @@ was within the new law's rate limit.
 from collections.abc import Sequence
 from enum import StrEnum
 
-import mujoco
 import numpy as np
 
-from lpds_ros.sim.arm import FLANGE_M
 from lpds_ros.sim.follow import Ending, Follower, Progress, Tolerances
-from lpds_ros.sim.impedance import ARM, ImpedanceGains, ImpedanceLaw, checked_target
-from lpds_ros.sim.joint_law import EFFORT_CONTROLLER, INTERNAL_CONTROLLER, JointLaw
+from lpds_ros.sim.joint_law import ARM, EFFORT_CONTROLLER, INTERNAL_CONTROLLER
+from lpds_ros.sim.rotation import checked_target
 from lpds_ros.sim.trajectory import SPEED_MAX, TICK_S, Outcome, Spline, TrajectoryError, Waypoint, checked_positions
 
 LOAD_MAX_KG = 3.0  # the FR3's payload
 ACCELERATION = 10.0  # rad/s², the limit of every joint
-BRAKE = 300.0  # Nm s/rad in every joint: from 0.25 m/s to rest in 25 ms
 REST_RADPS = 0.01
 
 
@@ -34,19 +31,19 @@ class Mode(StrEnum):
 
 
 class ArmControl:
-    """The arm's controllers on one model. `update` runs once a millisecond, after mj_step1."""
+    """The arm's controllers over one plant. `update` runs once a millisecond, in MuJoCo after mj_step1.
 
-    def __init__(self, model: mujoco.MjModel, data: mujoco.MjData, site: int, gains: ImpedanceGains):
-        self.cartesian = ImpedanceLaw(model, data, site, gains)
-        self.joint = JointLaw(data, self.cartesian.commanded)
+    cartesian, joint: the two laws (impedance.py and joint_law.py). plant: the arm they drive (plant.py). The mock robot has
+    laws and an arm of its own (robot/loopback.py), under the same modes.
+    """
+
+    def __init__(self, cartesian, joint, plant):
+        self.cartesian, self.joint, self._plant = cartesian, joint, plant
         self._internal = INTERNAL_CONTROLLER
-        self._model, self._data = model, data
-        self._q, self._dq = data.qpos[:ARM], data.qvel[:ARM]
-        self._flange = model.body("fr3_link7").id
-        self.load, self._jacobian = (0.0, (0.0, 0.0, 0.0)), np.zeros((3, model.nv))
+        self._q, self._dq = plant.q, plant.dq
+        self.load = (0.0, (0.0, 0.0, 0.0))
         self._number, self._goal, self._follower = 0, np.zeros(ARM), None
         self._endings: dict[int, Ending] = {}
-        self._friction = model.dof_damping[:ARM].copy()
         self.mode = Mode.CARTESIAN
         self._step = self.cartesian.update
 
@@ -54,7 +51,7 @@ class ArmControl:
         """One millisecond of the law in charge."""
         self._step()
         if self.load[0]:
-            self._carry()
+            self._plant.carry(*self.load)
 
     # -- commands -----------------------------------------------------------------------------------------------
 
@@ -115,7 +112,7 @@ class ArmControl:
         posture [7] rad: where its null space rests from now on; None: where it did.
         """
         self._end(Ending(Outcome.INVALID_GOAL, text))
-        self._model.dof_damping[:ARM] = self._friction
+        self._plant.release_brakes()
         self.mode, self._step = Mode.CARTESIAN, self.cartesian.update
         self.cartesian.reset(posture)
 
@@ -123,7 +120,7 @@ class ArmControl:
         """End what is under way, for the reason `text`, stop every joint and hold it there until the next command."""
         if self.mode is not Mode.BRAKE:
             self._end(Ending(Outcome.INVALID_GOAL, text))
-            self._model.dof_damping[:ARM] = BRAKE
+            self._plant.close_brakes()
             self.mode, self._step = Mode.BRAKE, self._brake
 
     def set_joint_stiffness(self, stiffness):
@@ -181,7 +178,7 @@ class ArmControl:
             return
         if self.mode in (Mode.CARTESIAN, Mode.BRAKE):
             self.joint.hold()
-        self._model.dof_damping[:ARM] = self._friction
+        self._plant.release_brakes()
         self.mode = mode
         if mode is Mode.CARTESIAN:
             self.cartesian.engage()
@@ -223,10 +220,3 @@ class ArmControl:
         if np.abs(self._dq).max() > REST_RADPS:
             self.cartesian.engage()
         self.cartesian.update()
-
-    def _carry(self):
-        """Hold the load's weight, as the robot does with the load it was told of."""
-        mass, (x, y, z) = self.load
-        point = self._data.xpos[self._flange] + self._data.xmat[self._flange].reshape(3, 3) @ (x, y, z + FLANGE_M)
-        mujoco.mj_jac(self._model, self._data, self._jacobian, None, point, self._flange)
-        self._data.ctrl[:ARM] -= mass * (self._jacobian[:, :ARM].T @ self._model.opt.gravity)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from lpds_ros.sim.arm import JOINTS
+from lpds_ros.sim.fr3 import JOINTS
 from lpds_ros.sim.trajectory import ARM, TICK_S, Outcome, Spline
 
 STOPPED_RADPS = 0.01  # the controller's stopped_velocity_tolerance

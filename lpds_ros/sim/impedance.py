@@ -6,17 +6,15 @@ then gravity and Coriolis torques are added, as the robot itself does on hardwar
 made once: this runs a million times in twenty minutes of simulated time.
 """
 
-import math
 from dataclasses import dataclass
 
 import mujoco
 import numpy as np
 
-from lpds_ros.sim.rotation import Quaternion, difference, normalised, turn
+from lpds_ros.sim.fr3 import checked_stiffness
+from lpds_ros.sim.rotation import Quaternion, checked_target, difference, turn
 
 ARM = 7
-# The robot's own ranges (libfranka, setCartesianImpedance): N/m, Nm/rad.
-STIFFNESS_MIN, STIFFNESS_MAX = np.array([10.0] * 3 + [1.0] * 3), np.array([3000.0] * 3 + [300.0] * 3)
 
 
 @dataclass(frozen=True)
@@ -38,14 +36,6 @@ class ImpedanceGains:
     null_stiffness: float = 5.0
     null_damping: float = 4.5
     null_torque_max_nm: float = 5.0
-
-
-def checked_target(position, orientation) -> tuple[tuple[float, float, float], Quaternion]:
-    """A pose as plain floats, the quaternion normalised. Raises ValueError when anything is not finite."""
-    x, y, z = (float(v) for v in position)
-    if not (math.isfinite(x) and math.isfinite(y) and math.isfinite(z)):
-        raise ValueError(f"target position {(x, y, z)} is not finite")
-    return (x, y, z), normalised(tuple(float(v) for v in orientation))
 
 
 class ImpedanceLaw:
@@ -98,9 +88,7 @@ class ImpedanceLaw:
 
         Raises ValueError out of the robot's own ranges.
         """
-        stiffness = np.array(stiffness, np.float64)
-        if stiffness.shape != (6,) or not ((stiffness >= STIFFNESS_MIN) & (stiffness <= STIFFNESS_MAX)).all():
-            raise ValueError("Cartesian stiffness: three numbers from 10 to 3000 N/m and three from 1 to 300 Nm/rad")
+        stiffness = checked_stiffness(stiffness)
         self._stiffness[:] = stiffness
         g = self.gains
         usual = np.repeat([g.translation_stiffness, g.rotation_stiffness], 3)

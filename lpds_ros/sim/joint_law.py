@@ -7,10 +7,9 @@ then gravity and Coriolis torques are added, as for the Cartesian law.
 
 from dataclasses import dataclass, replace
 
-import mujoco
 import numpy as np
 
-from lpds_ros.sim.arm import TORQUE_MAX_NM
+from lpds_ros.sim.fr3 import TORQUE_MAX_NM
 
 ARM, TORQUE_MAX = 7, np.array(TORQUE_MAX_NM)
 STIFFNESS_MAX_NM_PER_RAD = 14250.0  # libfranka, setJointImpedance
@@ -44,7 +43,7 @@ INTERNAL_CONTROLLER = JointGains(
 class JointLaw:
     """Pulls the joints to `position`, `velocity` ([7], set by who leads). `commanded` [7] Nm is shared with the other law."""
 
-    def __init__(self, data: mujoco.MjData, commanded: np.ndarray):
+    def __init__(self, data, commanded: np.ndarray):
         self.commanded = commanded
         self._q, self._dq = data.qpos[:ARM], data.qvel[:ARM]
         self._bias, self._control = data.qfrc_bias[:ARM], data.ctrl[:ARM]

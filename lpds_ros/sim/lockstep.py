@@ -5,8 +5,7 @@ The targets of the period that starts at t carry the stamps t, t + p/n, … t + 
 
 from dataclasses import dataclass, field
 
-from lpds_ros.sim.impedance import checked_target
-from lpds_ros.sim.world import World
+from lpds_ros.sim.rotation import checked_target
 
 
 @dataclass
@@ -43,7 +42,7 @@ class Burst:
         last = self.start_ns + self.period_ns * (1.0 - 1.5 / self.targets_per_period)
         return any(stamp > last for stamp in self._targets) if self.targets_per_period > 1 else bool(self._targets)
 
-    def play(self, world: World):
+    def play(self, world):
         """Advance the world one period, each target taking effect at its stamp; then collect for the next."""
         for stamp, (position, orientation) in sorted(self._targets.items()):
             world.advance_to(stamp)

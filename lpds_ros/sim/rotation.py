@@ -42,3 +42,11 @@ def normalised(q: Quaternion) -> Quaternion:
     if not TINY < length < math.inf:
         raise ValueError(f"quaternion {tuple(q)} has no direction")
     return q[0] / length, q[1] / length, q[2] / length, q[3] / length
+
+
+def checked_target(position, orientation) -> tuple[tuple[float, float, float], Quaternion]:
+    """A pose as plain floats, the quaternion normalised. Raises ValueError when anything is not finite."""
+    x, y, z = (float(v) for v in position)
+    if not (math.isfinite(x) and math.isfinite(y) and math.isfinite(z)):
+        raise ValueError(f"target position {(x, y, z)} is not finite")
+    return (x, y, z), normalised(tuple(float(v) for v in orientation))

@@ -6,7 +6,7 @@ import numpy as np
 
 from lpds_ros.config import nearest
 from lpds_ros.contract import Contract
-from lpds_ros.sim.world import SimulationError, WorldState
+from lpds_ros.sim.state import SimulationError, WorldState
 
 STATE = "franka_robot_state_broadcaster"
 ARM_ZERO, FINGER_ZERO = np.zeros(7), np.zeros(2)

@@ -11,7 +11,7 @@ from enum import IntEnum
 
 import numpy as np
 
-from lpds_ros.sim.arm import JOINTS, Q_MAX_RAD, Q_MIN_RAD, VELOCITY_MAX_RADPS
+from lpds_ros.sim.fr3 import JOINTS, Q_MAX_RAD, Q_MIN_RAD, VELOCITY_MAX_RADPS
 
 ARM = len(JOINTS)
 STEP_MAX_RAD = 0.1  # a reference this near may be jumped to: 60 Nm at 600 Nm/rad

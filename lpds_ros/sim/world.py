@@ -5,57 +5,30 @@
     world.set_target(position, orientation); world.advance(50); state = world.state()
 """
 
-from dataclasses import dataclass
-
 import mujoco
 import numpy as np
 
-from lpds_ros.sim import arm
+from lpds_ros.sim import fr3
 from lpds_ros.sim.control import ArmControl, Mode
-from lpds_ros.sim.hand import GripperStatus, Hand
-from lpds_ros.sim.impedance import ARM, ImpedanceGains
+from lpds_ros.sim.hand import Hand
+from lpds_ros.sim.impedance import ImpedanceGains, ImpedanceLaw
+from lpds_ros.sim.joint_law import ARM, JointLaw
+from lpds_ros.sim.plant import Plant
 from lpds_ros.sim.scene import OBJECT_BODY, OBJECT_GEOM, OBJECT_JOINT, build_model
+from lpds_ros.sim.state import (
+    FIRST_STAMP_NS,
+    HAND_DOWN,
+    MODE_IDLE,
+    MODE_MOVE,
+    MODE_REFLEX,
+    MODE_USER_STOPPED,
+    NS_PER_MS,
+    GripperStatus,
+    SimulationError,
+    WorldState,
+)
 from lpds_ros.sim.tasks import ObjectState, Task, load_scene, load_task
 from lpds_ros.sim.trajectory import Outcome, TrajectoryError
-
-NS_PER_MS = 1_000_000
-FIRST_STAMP_NS = 1_000_000_000
-HAND_DOWN = (1.0, 0.0, 0.0, 0.0)  # xyzw: the hand's z axis points at the table, the fingers open along y
-MODE_IDLE, MODE_MOVE, MODE_REFLEX, MODE_USER_STOPPED = 1, 2, 4, 5  # franka_msgs/FrankaRobotState
-
-
-class SimulationError(ValueError):
-    """The physics left the finite numbers, or was asked for something it cannot do."""
-
-
-@dataclass(frozen=True)
-class WorldState:
-    """One instant. q, dq [7] rad, rad/s; tau [7] Nm with gravity (tau_J); q_d [7]: equals q under torque control.
-
-    tau_d [7] Nm: commanded, without gravity; tau_ext [7] Nm: what contacts do to the joints.
-    position [3] m and orientation [4] xyzw: tool centre point, base frame; target_*: where the impedance law pulls it.
-    finger_positions [2] m. object_*: the cube. wrench [6] N, Nm: external, base frame, estimated from joint torques.
-    load: what the arm was told it carries, kg and centre of mass [3] m in the flange's frame. error: the flag that is up.
-    """
-
-    stamp_ns: int
-    q: np.ndarray
-    dq: np.ndarray
-    tau: np.ndarray
-    q_d: np.ndarray
-    tau_d: np.ndarray
-    tau_ext: np.ndarray
-    position: np.ndarray
-    orientation: np.ndarray
-    target_position: np.ndarray
-    target_orientation: np.ndarray
-    finger_positions: np.ndarray
-    object_position: np.ndarray
-    object_orientation: np.ndarray
-    wrench: np.ndarray
-    load: tuple[float, tuple[float, ...]]
-    robot_mode: int
-    error: str = ""
 
 
 class World:
@@ -70,18 +43,19 @@ class World:
         self.control_period_ns = int(control_period_ns)
         self.model = build_model(load_scene(), self.task)
         self.data = mujoco.MjData(self.model)
-        self._site = self.model.site(arm.TCP_SITE).id
-        self.control = ArmControl(self.model, self.data, self._site, gains or ImpedanceGains())
+        self._site = self.model.site(fr3.TCP_SITE).id
+        law = ImpedanceLaw(self.model, self.data, self._site, gains or ImpedanceGains())
+        self.control = ArmControl(law, JointLaw(self.data, law.commanded), Plant(self.model, self.data))
         self.hand = Hand(self.model, self.data)
         self._object = self.model.body(OBJECT_BODY).id
         self._object_geom = self.model.geom(OBJECT_GEOM).id
-        self._fingers = tuple(self.model.geom(name).id for name in arm.FINGER_GEOMS)
+        self._fingers = tuple(self.model.geom(name).id for name in fr3.FINGER_GEOMS)
         self._object_q = int(self.model.joint(OBJECT_JOINT).qposadr[0])
         self._object_v = int(self.model.joint(OBJECT_JOINT).dofadr[0])
         self._time_ns = self._origin_ns = FIRST_STAMP_NS - self.control_period_ns
         self._collision_limits: np.ndarray | None = None
         self._controller_active = True
-        self._posture = self._solve_arm(np.array(self.task.start.position_m), np.array(arm.Q_READY_RAD))
+        self._posture = self._solve_arm(np.array(self.task.start.position_m), np.array(fr3.Q_READY_RAD))
         self.reset(0)
 
     # -- time ---------------------------------------------------------------------------------------------------
@@ -121,7 +95,7 @@ class World:
         """Start an episode: arm and object where the seed puts them, hand open, target at the measured pose."""
         tool, centre, yaw = self.task.sample(seed, region)
         mujoco.mj_resetData(self.model, self.data)
-        fingers = [arm.MAX_WIDTH_M / 2] * 2
+        fingers = [fr3.MAX_WIDTH_M / 2] * 2
         self.data.qpos[: ARM + 2] = [*self._solve_arm(tool, self._posture), *fingers]
         start = self._object_q
         self.data.qpos[start : start + 7] = [*centre, np.cos(yaw / 2), 0.0, 0.0, np.sin(yaw / 2)]
@@ -150,7 +124,7 @@ class World:
             mujoco.mj_jacSite(model, data, jacobian[:3], jacobian[3:], self._site)
             j = jacobian[:, :ARM]
             data.qpos[:ARM] += j.T @ np.linalg.solve(j @ j.T + 1e-6 * np.eye(6), error)
-            data.qpos[:ARM] = np.clip(data.qpos[:ARM], arm.Q_MIN_RAD, arm.Q_MAX_RAD)
+            data.qpos[:ARM] = np.clip(data.qpos[:ARM], fr3.Q_MIN_RAD, fr3.Q_MAX_RAD)
         raise SimulationError(f"task {self.task.name}: the arm cannot reach {np.round(position, 3)} hand down")
 
     # -- commands -----------------------------------------------------------------------------------------------

@@ -1,0 +1,208 @@
+"""The mock robot's world: a cell without physics, in which what is commanded becomes what is measured. No MuJoCo.
+
+It has the commands, modes, errors and faults of sim/world.py, so that the sim node runs over either. The arm follows with a
+first-order lag and a speed limit, its measured pose is the forward kinematics of its joints; nothing touches anything: the
+object lies where the seed put it, the hand closes on air (or on what `held_width_m` says), the task never succeeds.
+"""
+
+import numpy as np
+
+from lpds_ros.robot.loopback_arm import LoopbackArm, LoopbackHand, LoopbackJoints, LoopbackPose, solve_pose
+from lpds_ros.sim.control import ArmControl, Mode
+from lpds_ros.sim.fr3 import Q_READY_RAD
+from lpds_ros.sim.state import (
+    FIRST_STAMP_NS,
+    HAND_DOWN,
+    MODE_IDLE,
+    MODE_MOVE,
+    MODE_REFLEX,
+    MODE_USER_STOPPED,
+    NS_PER_MS,
+    GripperStatus,
+    WorldState,
+)
+from lpds_ros.sim.tasks import Task, load_task
+from lpds_ros.sim.trajectory import Outcome, TrajectoryError
+
+NOTHING = np.zeros(7)
+
+
+class LoopbackWorld:
+    """See the module's docstring; the methods are those of sim.world.World. Deterministic: equal calls give equal bits.
+
+    lag_s: time constant of the arm behind its command. held_width_m: how wide what the hand closes on is; 0: nothing.
+    Raises TaskError for an unknown task or region.
+    """
+
+    def __init__(self, task: str | Task, *, control_period_ns: int, lag_s: float = 0.02, held_width_m: float = 0.0):
+        self.task = load_task(task) if isinstance(task, str) else task
+        self.control_period_ns = int(control_period_ns)
+        arm = LoopbackArm()
+        self._pose = LoopbackPose(arm, lag_s)
+        self.control = ArmControl(self._pose, LoopbackJoints(arm, lag_s), arm)
+        self.hand = LoopbackHand(held_width_m)
+        self._arm = arm
+        self._time_ns = self._origin_ns = FIRST_STAMP_NS - self.control_period_ns
+        self._controller_active = True
+        self.reset(0)
+
+    @property
+    def time_ns(self) -> int:
+        """Time of this world, nanoseconds; it starts at one second and never goes back."""
+        return self._time_ns
+
+    def advance(self, ms: int):
+        """Let `ms` milliseconds pass."""
+        self._run(ms)
+        self._time_ns += ms * NS_PER_MS
+
+    def advance_to(self, stamp_ns: int):
+        """Run until `stamp_ns` (no effect if that is past); fractions of a millisecond carry over and never add up."""
+        if stamp_ns <= self._time_ns:
+            return
+        done = round((self._time_ns - self._origin_ns) / NS_PER_MS)
+        self._run(round((stamp_ns - self._origin_ns) / NS_PER_MS) - done)
+        self._time_ns = int(stamp_ns)
+
+    def _run(self, ms):
+        for _ in range(ms):
+            self.control.update()
+            self.hand.update()
+
+    def reset(self, seed: int, region: str = "full"):
+        """Start an episode: arm and object where the seed puts them, hand open, target at the measured pose."""
+        tool, centre, yaw = self.task.sample(seed, region)
+        self._arm.q[:] = solve_pose(tool, HAND_DOWN, np.array(Q_READY_RAD))
+        self._arm.dq[:] = 0.0
+        self._object = centre, np.array([0.0, 0.0, np.sin(yaw / 2), np.cos(yaw / 2)])
+        self.control.stop("the task was reset", self._arm.q)
+        self.hand.open()
+        self.robot_mode, self._error = MODE_MOVE, ""
+        self._time_ns += self.control_period_ns
+        self._origin_ns = self._time_ns
+
+    # -- commands -----------------------------------------------------------------------------------------------
+
+    def set_target(self, position, orientation):
+        """Pose target: [3] m, [4] xyzw. Not obeyed by a stopped robot. Raises ValueError if not finite."""
+        if self.robot_mode == MODE_MOVE and self._controller_active:
+            self.control.set_target(position, orientation)
+
+    def set_posture(self, q):
+        """Taken as sim.world.World takes it; nothing here has a null space. Raises ValueError unless seven finite numbers."""
+        q = np.asarray(q, np.float64)
+        if q.shape != (7,) or not np.isfinite(q).all():
+            raise ValueError("posture: expected seven finite joint angles")
+
+    def set_positions(self, q):
+        """Joint positions [7] rad. Raises TrajectoryError, also in REFLEX."""
+        self._require_ready()
+        self.control.set_positions(q)
+
+    def follow(self, waypoints, tolerances=None, **options) -> int:
+        """Follow a joint trajectory; see ArmControl.follow. Raises TrajectoryError, also in REFLEX."""
+        self._require_ready()
+        return self.control.follow(waypoints, tolerances, **options)
+
+    def _require_ready(self):
+        if self.robot_mode != MODE_MOVE:
+            raise TrajectoryError(Outcome.INVALID_GOAL, "the arm has stopped: call action_server/error_recovery first")
+
+    def move(self, width_m: float, speed_mps: float) -> int:
+        """Gripper Move; see HandGoals.move."""
+        return self.hand.move(width_m, speed_mps)
+
+    def grasp(self, width_m: float, speed_mps: float, force_n: float, eps_inner: float, eps_outer: float) -> int:
+        """Gripper Grasp; see HandGoals.grasp."""
+        return self.hand.grasp(width_m, speed_mps, force_n, eps_inner, eps_outer)
+
+    def stop(self):
+        """Gripper stop; see HandGoals.stop."""
+        self.hand.stop()
+
+    @property
+    def gripper_status(self) -> GripperStatus:
+        """State of the newest gripper goal."""
+        return self.hand.status
+
+    @property
+    def gripper_goal_id(self) -> int:
+        """Number of the newest gripper goal; 0 before the first, never used twice."""
+        return self.hand.goal_id
+
+    def set_collision_limits(self, limits):
+        """Checked only: nothing touches anything here. Raises ValueError unless six finite numbers above 0."""
+        limits = np.array(limits, np.float64)
+        if limits.shape != (6,) or not (np.isfinite(limits).all() and (limits > 0).all()):
+            raise ValueError("collision limits: expected six finite numbers above 0")
+
+    def reflex(self, error: str = "cartesian_reflex"):
+        """Trip the arm as a collision would: it stops where it is and ignores targets until `recover`. error: the flag."""
+        if self.robot_mode in (MODE_REFLEX, MODE_USER_STOPPED):
+            return
+        self.control.stop("the arm tripped a reflex")
+        self.robot_mode, self._error = MODE_REFLEX, error
+
+    def press_user_stop(self, pressed: bool):
+        """The brakes close; released, the arm is idle and ignores targets until `recover`."""
+        if pressed and self.robot_mode != MODE_USER_STOPPED:
+            self.control.brake("the user stop was pressed")
+            self.robot_mode = MODE_USER_STOPPED
+        elif not pressed and self.robot_mode == MODE_USER_STOPPED:
+            self.robot_mode = MODE_IDLE
+
+    def activate_controller(self, active: bool):
+        """The controller behind the pose targets; without it the arm is stopped, and targets are lost."""
+        if self._controller_active and not active:
+            self.control.brake("the controller was deactivated")
+        self._controller_active = active
+
+    def brake(self, text: str):
+        """Stop every joint and hold it until the next command; `text` is why. Nothing where the joint laws are in charge."""
+        if self.control.mode is Mode.CARTESIAN:
+            self.control.brake(text)
+
+    def recover(self):
+        """Error recovery: obey targets again, starting from the measured pose. Raises ValueError under the user stop."""
+        if self.robot_mode == MODE_USER_STOPPED:
+            raise ValueError("the user stop is pressed: release it first")
+        self.control.stop("the arm was recovered")
+        self.robot_mode, self._error = MODE_MOVE, ""
+
+    # -- what there is to see -----------------------------------------------------------------------------------
+
+    @property
+    def width_m(self) -> float:
+        """Gripper width."""
+        return self.hand.width_m
+
+    def state(self) -> WorldState:
+        """Copy of the present state: no torques and no forces, since there is no physics."""
+        position, orientation = self._pose.measured()
+        target_position, target_orientation = self.control.desired_pose()
+        place, turn = self._object
+        idle = self.robot_mode == MODE_MOVE and not self._controller_active
+        return WorldState(
+            stamp_ns=self._time_ns,
+            q=self._arm.q.copy(),
+            dq=self._arm.dq.copy(),
+            tau=NOTHING,
+            q_d=self.control.desired_positions(),
+            tau_d=NOTHING,
+            tau_ext=NOTHING,
+            position=np.array(position),
+            orientation=np.array(orientation),
+            target_position=np.array(target_position),
+            target_orientation=np.array(target_orientation),
+            finger_positions=np.full(2, self.hand.width_m / 2),
+            object_position=place,
+            object_orientation=turn,
+            wrench=np.zeros(6),
+            load=self.control.load,
+            robot_mode=MODE_IDLE if idle else self.robot_mode,
+            error=self._error,
+        )
+
+    def task_result(self) -> tuple[float, bool]:
+        """Reward and success: none, ever."""
+        return 0.0, False
