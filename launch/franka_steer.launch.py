@@ -4,17 +4,42 @@ ros2 launch lpds_ros franka_steer.launch.py robot:=sim
 """
 
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable, Shutdown
+from launch.actions import (
+    DeclareLaunchArgument,
+    GroupAction,
+    IncludeLaunchDescription,
+    OpaqueFunction,
+    SetEnvironmentVariable,
+    Shutdown,
+)
+from launch.launch_description_sources import AnyLaunchDescriptionSource
 from launch_ros.actions import Node
 
 from lpds_ros import bringup
 from lpds_ros.arguments import ARGUMENTS, typed
 from lpds_ros.environment import ros_environment
+from lpds_ros.included import Include, launch_file
 from lpds_ros.run_folder import open_run
+
+
+def _beside(plan, part):
+    """An include sees its own arguments alone (ours may have the same names), an executable is named by its package."""
+    if isinstance(part, Include):
+        source = AnyLaunchDescriptionSource(str(launch_file(part)))
+        include = IncludeLaunchDescription(source, launch_arguments=part.arguments.items())
+        return GroupAction([include], scoped=True, forwarding=False)
+    return Node(
+        package=part.package,
+        executable=part.executable,
+        namespace=plan.namespace,
+        arguments=list(part.words),
+        output="both",
+    )
 
 
 def _nodes(context):
     plan = bringup.plan(typed(dict(context.launch_configurations)))
+    others = [_beside(plan, part) for part in plan.beside]
     run_dir = open_run(plan)
     environment = [SetEnvironmentVariable(name, value) for name, value in ros_environment(run_dir).items()]
     nodes = [
@@ -31,7 +56,7 @@ def _nodes(context):
         )
         for process in plan.processes
     ]
-    return environment + nodes
+    return environment + others + nodes
 
 
 def generate_launch_description():

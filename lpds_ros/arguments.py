@@ -18,8 +18,20 @@ class Arguments:
     """The launch arguments: deployment facts. Tuning lives in YAML (the contract, the learner's configuration)."""
 
     robot: str = parameter(
-        "sim", "which robot; the real one is always asked for by name", choices=("sim", "real", "mock")
+        "sim",
+        "which robot: simulated, an FR3 through franka_ros2 (always asked for by name), or a mock without physics, for tests",
+        choices=("sim", "real", "mock"),
     )
+    robot_ip: str = parameter("", "address of the real robot's control box; needed with franka_bringup:=true")
+    franka_bringup: bool = parameter(
+        True, "robot:=real: include franka_bringup's launch file; false: franka_ros2 runs already, here or on another computer"
+    )
+    controller: str = parameter(
+        "crisp",
+        "robot:=real: what drives the arm: crisp_controllers' Cartesian impedance, or Franka's joint trajectory controller",
+        choices=("crisp", "jtc"),
+    )
+    controllers_yaml: str = parameter("", "robot:=real: the controllers' parameters; empty: config/controllers/<controller>.yaml")
     clock: str = parameter(
         "realtime",
         "how simulated time passes: with the wall clock, or one control period per command, as fast as the machine can",

@@ -11,6 +11,7 @@ from pathlib import Path
 from lpds_ros.arguments import Arguments, LaunchError, typed
 from lpds_ros.config import ConfigError
 from lpds_ros.contract import Contract, load_contract, require_same_contract
+from lpds_ros.included import Foreign, Include, beside
 from lpds_ros.perception.robot import ROBOT_STATE
 from lpds_ros.prior.bundle import Bundle, load_bundle
 from lpds_ros.resources import resource
@@ -18,7 +19,6 @@ from lpds_ros.steering.params import SteeringParams
 from lpds_ros.steering.prefix import NO_LEARNER, require_prefix
 
 SEEDS_PER_RUN = 1_000_000
-SERVED_LATER = ("real", "mock")
 CONTRACT_FILE, LOG_FILE, STARTED_MARK, FLIGHT = "contract.yaml", "rollouts.mcap", "steering.started", "flight"
 LEARNER_NICE = 10
 LEARNER_RESTARTS = 3
@@ -45,7 +45,10 @@ class Process:
 
 @dataclass(frozen=True)
 class Plan:
-    """What the arguments come to. run_dir: absolute, not made yet. namespace: '' or '/name'."""
+    """What the arguments come to. run_dir: absolute, not made yet. namespace: '' or '/name'.
+
+    beside: what is started before our processes and is not ours; only `ros2 launch` can.
+    """
 
     arguments: Arguments
     contract: Contract
@@ -53,6 +56,7 @@ class Plan:
     run_dir: Path
     namespace: str
     processes: tuple[Process, ...]
+    beside: tuple[Include | Foreign, ...] = ()
 
 
 def plan(arguments: Arguments) -> Plan:
@@ -67,7 +71,10 @@ def plan(arguments: Arguments) -> Plan:
         require_prefix(contract, bundle.info.prefix)
     run_dir = Path(arguments.run_dir or default_run_dir(arguments.name or arguments.task)).absolute()
     namespace = "/" + arguments.namespace.strip("/") if arguments.namespace.strip("/") else ""
-    return Plan(arguments, contract, bundle, run_dir, namespace, tuple(_table(arguments, contract, bundle, run_dir)))
+    if arguments.robot == "real":
+        _require_operator(contract)
+    table = tuple(_table(arguments, contract, bundle, run_dir))
+    return Plan(arguments, contract, bundle, run_dir, namespace, table, tuple(beside(arguments, namespace)))
 
 
 def processes(values: dict[str, str]) -> list[Process]:
@@ -76,11 +83,8 @@ def processes(values: dict[str, str]) -> list[Process]:
 
 
 def _check(a: Arguments):
-    if a.robot in SERVED_LATER:
-        raise LaunchError(
-            f"robot:={a.robot} is not in this version, which has the simulation; franka_ros2 and the mock robot "
-            "come with the next ones. Use robot:=sim"
-        )
+    if a.robot == "real":
+        _check_real(a)
     if a.namespace.strip("/") and not re.fullmatch(r"[A-Za-z_]\w*(/[A-Za-z_]\w*)*", a.namespace.strip("/")):
         raise LaunchError(f"namespace:={a.namespace}: use letters, digits and _, parts separated by /")
     if not re.fullmatch(r"[\w.-]*", a.name):
@@ -93,6 +97,34 @@ def _check(a: Arguments):
         raise LaunchError(f"{NO_LEARNER}; for steering with the prior or with fixed weights add learner:=false")
     if a.clock == "lockstep" and a.teleop not in ("none", "scripted"):
         raise LaunchError(f"teleop:={a.teleop} is a person's hand: use clock:=realtime")
+
+
+def _check_real(a: Arguments):
+    if a.clock == "lockstep":
+        raise LaunchError("clock:=lockstep: a real arm does not wait for its commands: robot:=sim, or clock:=realtime")
+    if a.franka_bringup and not a.robot_ip:
+        raise LaunchError(
+            "robot:=real: give robot_ip:=…, the address of the robot's control box; or franka_bringup:=false where "
+            "franka_ros2 runs already"
+        )
+    if a.faults:
+        raise LaunchError("faults:=true: only a simulated or a mock robot has faults on purpose")
+    if a.teleop == "scripted":
+        raise LaunchError("teleop:=scripted: the script knows the simulation's tasks alone: give a device, or none")
+    if a.learner and a.teleop == "none" and a.prior != "none":
+        raise LaunchError(
+            "robot:=real learner:=true: somebody must say which episodes succeed: teleop:=keyboard, gamepad or spacemouse; "
+            "without learning add learner:=false"
+        )
+
+
+def _require_operator(contract: Contract):
+    """Only the simulation knows by itself whether a task has succeeded."""
+    if contract.reward.source != "operator":
+        raise LaunchError(
+            f"contract {contract.name}: its reward is the simulation's {contract.reward.topic}, which nobody says on a real "
+            "robot: use a prior of a contract with reward: {source: operator}"
+        )
 
 
 def _bundle(a: Arguments) -> Bundle | None:
@@ -150,20 +182,21 @@ def _table(a: Arguments, contract: Contract, bundle: Bundle | None, run_dir: Pat
     prior = str(bundle.path) if bundle else ""
     first_seed = seed_base(a.seed) + a.first_episode
     learns = a.learner and bundle is not None
-    yield Process(
-        "sim",
-        "sim",
-        {
-            "contract": path,
-            "task": a.task,
-            "clock": a.clock,
-            "targets_per_period": burst,
-            "seed": first_seed - 1,  # of what is seen before the first reset: no episode's, so that a reset shows
-            "region": a.region,
-            "faults": a.faults,
-            "target_timeout_s": max(TARGET_TIMEOUT_S, TARGETS_MISSED / a.target_hz) if a.clock == "realtime" else 0.0,
-        },
-    )
+    if a.robot in ("sim", "mock"):
+        yield Process(
+            a.robot,
+            a.robot,
+            {
+                "contract": path,
+                "task": a.task,
+                "clock": a.clock,
+                "targets_per_period": burst,
+                "seed": first_seed - 1,  # of what is seen before the first reset: no episode's, so that a reset shows
+                "region": a.region,
+                "faults": a.faults,
+                "target_timeout_s": max(TARGET_TIMEOUT_S, TARGETS_MISSED / a.target_hz) if a.clock == "realtime" else 0.0,
+            },
+        )
     in_time = {"fifo_priority": a.fifo_priority, "lock_memory": a.lock_memory, "cores": a.control_cores}
     yield Process("perception", "perception", {"contract": path, "clock": a.clock, "robot_state_topic": ROBOT_STATE, **in_time})
     if a.recorder:

@@ -65,6 +65,7 @@ def provenance(plan: Plan) -> dict:
         "prior": None if plan.bundle is None else {"name": plan.bundle.name, "digest": plan.bundle.digest},
         "git_commit": git_commit(),
         "versions": {"python": sys.version.split()[0]} | versions(),
+        "beside": [dataclasses.asdict(b) for b in plan.beside],
         "processes": {p.name: {"executable": p.executable, "parameters": dict(p.parameters)} for p in plan.processes},
     }
 

@@ -46,8 +46,12 @@ def test_a_wrong_argument_says_what_is_accepted(word, told):
 @pytest.mark.parametrize(
     "values, told",
     [
-        ({"robot": "real"}, "not in this version"),
-        ({"robot": "mock"}, "not in this version"),
+        ({"robot": "real", "clock": "lockstep"}, "does not wait for its commands"),
+        ({"robot": "real"}, "give robot_ip:="),
+        ({"robot": "real", "robot_ip": "172.16.0.2", "faults": "true"}, "faults on purpose"),
+        ({"robot": "real", "robot_ip": "172.16.0.2", "teleop": "scripted"}, "give a device"),
+        ({"robot": "real", "robot_ip": "172.16.0.2"}, "somebody must say which episodes succeed"),
+        ({"robot": "real", "robot_ip": "172.16.0.2", "learner": "false"}, "reward: {source: operator}"),
         ({"prior": "none"}, "nothing would drive the robot"),
         ({"actor": "a.safetensors"}, "learner:=false"),
         ({"prefix": "true"}, "with fixed weights add learner:=false"),

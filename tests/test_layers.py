@@ -22,7 +22,7 @@ LAYERS = (
     ("steering",),
     ("rollout",),
     ("bench",),
-    ("arguments", "bringup", "run_folder", "stack", "summary", "plots", "view"),
+    ("arguments", "bringup", "included", "run_folder", "stack", "summary", "plots", "view"),
     ("nodes",),
     ("faults",),
     ("commands", "cli"),

@@ -1,0 +1,82 @@
+"""What `ros2 launch` starts beside our processes for robot:=real: other packages' launch files and executables. No ROS.
+
+Names and arguments: franka_ros2 2.5 (Humble) and 3.4 (Jazzy), franka_bringup/launch/franka.launch.py.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lpds_ros.arguments import Arguments, LaunchError
+from lpds_ros.resources import resource
+
+FRANKA, CRISP, CONTROLLER_MANAGER = "franka_bringup", "crisp_controllers", "controller_manager"
+# By the argument controller: what drives the arm from the start, and what is loaded beside it for a person to switch to.
+CONTROLLERS = {
+    "crisp": ("cartesian_impedance_controller", ("joint_impedance_controller", "fr3_arm_controller")),
+    "jtc": ("fr3_arm_controller", ()),
+}
+WHERE_FROM = {
+    FRANKA: "build https://github.com/frankarobotics/franka_ros2 and source its workspace",
+    CRISP: "build https://github.com/utiasDSL/crisp_controllers and source its workspace, or give controller:=jtc",
+    CONTROLLER_MANAGER: "sudo apt install ros-$ROS_DISTRO-controller-manager",
+}
+SPAWNER_PATIENCE_S = 30
+
+
+@dataclass(frozen=True)
+class Include:
+    """One launch file of another package. file: below its share folder. arguments: launch arguments as texts."""
+
+    package: str
+    file: str
+    arguments: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """One executable of another package. words: its command line. It ends by itself, and its end is nobody's."""
+
+    package: str
+    executable: str
+    words: tuple[str, ...]
+
+
+def beside(a: Arguments, namespace: str) -> Iterator[Include | Foreign]:
+    """In the order of starting. namespace: '' or '/name'."""
+    if a.robot != "real" or not a.franka_bringup:
+        return
+    given = Path(a.controllers_yaml).absolute() if a.controllers_yaml else resource(f"config/controllers/{a.controller}.yaml")
+    arguments = {
+        "robot_ip": a.robot_ip,
+        "robot_type": "fr3",
+        "load_gripper": "true",
+        "namespace": namespace.strip("/"),
+        "controllers_yaml": str(given),
+    }
+    yield Include(FRANKA, "launch/franka.launch.py", arguments)
+    active, loaded = CONTROLLERS[a.controller]
+    patience = ("--controller-manager-timeout", str(SPAWNER_PATIENCE_S))
+    if loaded:
+        yield Foreign(CONTROLLER_MANAGER, "spawner", (*loaded, "--inactive", *patience))
+    yield Foreign(CONTROLLER_MANAGER, "spawner", (active, *patience))
+
+
+def share_folder(package: str) -> Path:
+    """The share folder of a package in the sourced workspaces. Raises LaunchError saying where to get it."""
+    prefixes = [Path(prefix) for prefix in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if prefix]
+    for prefix in prefixes:
+        if (prefix / "share" / "ament_index" / "resource_index" / "packages" / package).exists():
+            return prefix / "share" / package
+    where = ", ".join(map(str, prefixes)) or "AMENT_PREFIX_PATH is empty"
+    how = WHERE_FROM.get(package, "install it")
+    raise LaunchError(f"package {package} is in none of the sourced workspaces ({where}): {how}")
+
+
+def launch_file(include: Include) -> Path:
+    """Where the launch file lies. Raises LaunchError, also when the package has none of that name."""
+    path = share_folder(include.package) / include.file
+    if not path.is_file():
+        raise LaunchError(f"{path}: no such launch file; {WHERE_FROM.get(include.package, 'another version is installed')}")
+    return path

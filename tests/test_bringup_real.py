@@ -1,0 +1,132 @@
+"""robot:=real and robot:=mock: the whole plan, what is included and with which arguments, and the launch file over it."""
+
+import dataclasses
+import os
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lpds_ros import included
+from lpds_ros.arguments import LaunchError, typed
+from lpds_ros.bringup import plan
+from lpds_ros.cli import main
+from lpds_ros.config import to_yaml
+from lpds_ros.contract import contract_to_dict, load_contract
+from lpds_ros.included import Foreign, Include, launch_file, share_folder
+from lpds_ros.resources import resource
+from lpds_ros.run_folder import open_run
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def real(tmp_path, monkeypatch) -> dict[str, str]:
+    """Arguments of a real robot driven by hand, whose contract has an operator say what succeeds."""
+    monkeypatch.chdir(tmp_path)
+    contract = load_contract(resource("config/contracts/lift.yaml"))
+    by_hand = dataclasses.replace(contract, reward=dataclasses.replace(contract.reward, source="operator"))
+    (tmp_path / "by_hand.yaml").write_text(to_yaml(contract_to_dict(by_hand)))
+    values = {"robot": "real", "robot_ip": "172.16.0.2", "prior": "none", "teleop": "gamepad", "run_dir": str(tmp_path / "run")}
+    return values | {"contract": str(tmp_path / "by_hand.yaml")}
+
+
+def test_the_plan_of_a_real_robot(real):
+    todo = plan(typed(real | {"namespace": "cell"}))
+    yaml_file = str(resource("config/controllers/crisp.yaml"))
+    arguments = {"robot_ip": "172.16.0.2", "robot_type": "fr3", "load_gripper": "true", "namespace": "cell"}
+    patience = ("--controller-manager-timeout", "30")
+    assert todo.beside == (
+        Include("franka_bringup", "launch/franka.launch.py", arguments | {"controllers_yaml": yaml_file}),
+        Foreign("controller_manager", "spawner", ("joint_impedance_controller", "fr3_arm_controller", "--inactive", *patience)),
+        Foreign("controller_manager", "spawner", ("cartesian_impedance_controller", *patience)),
+    )
+    assert [p.name for p in todo.processes] == ["perception", "recorder", "teleop", "steering"]
+    assert yaml.safe_load((open_run(todo) / "parameters.yaml").read_text())["beside"][0]["arguments"]["robot_ip"] == "172.16.0.2"
+
+
+def test_with_frankas_own_controller_nothing_of_crisp_is_loaded(real, tmp_path):
+    todo = plan(typed(real | {"controller": "jtc", "controllers_yaml": "mine.yaml"}))
+    assert todo.beside[0].arguments["controllers_yaml"] == str(tmp_path / "mine.yaml")
+    assert [part.words[0] for part in todo.beside[1:]] == ["fr3_arm_controller"]
+
+
+def test_a_driver_that_runs_already_is_not_started_again(real):
+    values = {name: value for name, value in real.items() if name != "robot_ip"}
+    assert plan(typed(values | {"franka_bringup": "false"})).beside == ()
+
+
+def test_the_mock_takes_the_simulations_place(tiny_bundle, tmp_path):
+    values = {"prior": str(tiny_bundle.path), "run_dir": str(tmp_path / "run")}
+    simulated, mocked = plan(typed(values)), plan(typed(values | {"robot": "mock"}))
+    assert [p.name for p in mocked.processes] == ["mock", *(p.name for p in simulated.processes[1:])]
+    assert [p.parameters for p in mocked.processes] == [p.parameters for p in simulated.processes]
+    assert mocked.beside == simulated.beside == ()
+
+
+@pytest.mark.parametrize("name", included.CONTROLLERS)
+def test_every_controller_that_is_spawned_has_a_type_and_the_arms_joints(name):
+    (nodes,) = yaml.safe_load(resource(f"config/controllers/{name}.yaml").read_text()).values()
+    manager = nodes.pop("controller_manager")["ros__parameters"]
+    assert manager["update_rate"] == 1000
+    assert nodes["franka_robot_state_broadcaster"]["ros__parameters"] == {"convenience_publish_rate": 100}
+    active, loaded = included.CONTROLLERS[name]
+    for controller in (active, *loaded):
+        assert manager[controller]["type"].count("/") == 1
+        assert nodes[controller]["ros__parameters"]["joints"] == [f"fr3_joint{i}" for i in range(1, 8)]
+
+
+def test_the_law_of_the_simulation_is_the_one_the_robot_gets():
+    from lpds_ros.sim.impedance import ImpedanceGains
+
+    (nodes,) = yaml.safe_load(resource("config/controllers/crisp.yaml").read_text()).values()
+    law, gains = nodes["cartesian_impedance_controller"]["ros__parameters"], ImpedanceGains()
+    for axis in "xyz":
+        assert law["task"][f"k_pos_{axis}"] == gains.translation_stiffness
+        assert law["task"][f"d_pos_{axis}"] == gains.translation_damping
+        assert law["task"][f"k_rot_{axis}"] == gains.rotation_stiffness
+        assert law["task"][f"d_rot_{axis}"] == gains.rotation_damping
+        assert law["task"]["error_clip"][axis] == gains.translation_error_clip_m
+        assert law["task"]["error_clip"][f"r{axis}"] == gains.rotation_error_clip_rad
+    assert law["filter"]["target_pose"] == gains.filter_per_ms
+    assert law["max_delta_tau"] == gains.torque_rate_nm_per_ms
+    assert (law["nullspace"]["stiffness"], law["nullspace"]["max_tau"]) == (gains.null_stiffness, gains.null_torque_max_nm)
+
+
+def test_a_package_is_found_in_the_sourced_workspaces_or_named_with_its_remedy(tmp_path, monkeypatch):
+    monkeypatch.setenv("AMENT_PREFIX_PATH", f"/nowhere{os.pathsep}{tmp_path}")
+    include = Include("franka_bringup", "launch/franka.launch.py")
+    with pytest.raises(LaunchError, match=re.escape(f"/nowhere, {tmp_path}): build https://github.com/frankarobotics")):
+        launch_file(include)
+    index = tmp_path / "share" / "ament_index" / "resource_index" / "packages"
+    index.mkdir(parents=True)
+    (index / "franka_bringup").touch()
+    assert share_folder("franka_bringup") == tmp_path / "share" / "franka_bringup"
+    with pytest.raises(LaunchError, match="no such launch file"):
+        launch_file(include)
+
+
+def words(values):
+    return [f"{name}:={value}" for name, value in values.items()]
+
+
+def test_lpds_launch_shows_the_plan_and_says_who_can_start_it(real, capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert main(["launch", "franka_steer.launch.py", "--print", *words(real)]) == 0
+    told = capsys.readouterr().out
+    assert "include franka_bringup/launch/franka.launch.py\n  robot_ip:=172.16.0.2\n" in told
+    assert "run controller_manager spawner cartesian_impedance_controller" in told and "run lpds_ros steering\n" in told
+    assert main(["launch", "franka_steer.launch.py", *words(real)]) == 2
+    assert "no `ros2`" in capsys.readouterr().err and not (tmp_path / "run").exists()
+
+
+def test_where_there_is_a_ros2_lpds_launch_becomes_it(real, monkeypatch, tmp_path):
+    (tmp_path / "ros2").write_text("#!/bin/sh\n")
+    (tmp_path / "ros2").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    became = []
+    monkeypatch.setattr(os, "execv", lambda path, line: became.extend([path, *line]))
+    main(["launch", "franka_steer.launch.py", *words(real)])
+    ros2 = str(tmp_path / "ros2")
+    assert became == [ros2, ros2, "launch", str(ROOT / "launch" / "franka_steer.launch.py"), *words(real)]
