@@ -29,6 +29,8 @@ EXTRAS = {
     "matplotlib": "train",
     "hid": "teleop",
     "pyrealsense2": "realsense",
+    "pyarrow": "lerobot",
+    "av": "lerobot",
     "gymnasium": "bench",
     "gymnasium_robotics": "bench",
     "stable_baselines3": "peers",

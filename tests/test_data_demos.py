@@ -19,6 +19,7 @@ from lpds_ros.data.demos import (
     write_demos_hdf5,
     write_demos_log,
 )
+from lpds_ros.data.mapping import load_mapping
 from lpds_ros.data.rollout_log import RolloutLogWriter
 from lpds_ros.records import Episode, Source
 
@@ -191,3 +192,84 @@ def test_identity_of_a_demonstration_is_its_content():
         d.key for demo in (first, second, synthetic_demos(CONTRACT)[0]) for d in decisions_from_demo(demo, CONTRACT)
     ]
     assert len(set(keys)) == len(decisions_from_demo(first, CONTRACT)) + len(decisions_from_demo(second, CONTRACT))
+
+
+ROBOMIMICS = """\
+fps: 20
+observation:
+  ee_position: {key: robot0_eef_pos}
+  gripper_width: {key: robot0_gripper_qpos, weights: [1, -1]}
+  object_position: {key: object, columns: [0, 1, 2]}
+  object_from_ee: {difference: [object_position, ee_position]}
+  object_orientation: {key: object, columns: [3, 4, 5, 6], quaternion: xyzw}
+action: {space: delta_pose, metres_per_unit: 0.05, gripper: 6}
+"""
+
+
+def robomimics_file(path, steps=0.2):
+    """A file in the layout of robomimic's published low-dimensional Lift: two demonstrations, masks, no contract."""
+    rng = np.random.default_rng(0)
+    with h5py.File(path, "w") as file:
+        data = file.create_group("data")
+        data.attrs["total"] = 11
+        data.attrs["env_args"] = json.dumps({"env_name": "Lift", "env_type": 1, "env_kwargs": {"control_freq": 20}})
+        for i, ticks in enumerate((5, 6)):
+            demo = data.create_group(f"demo_{i}")
+            demo.attrs["num_samples"], demo.attrs["model_file"] = ticks, "<mujoco/>"
+            for folder in ("obs", "next_obs"):
+                demo[f"{folder}/robot0_eef_pos"] = rng.uniform(size=(ticks, 3))
+                demo[f"{folder}/robot0_eef_quat"] = np.tile([1.0, 0, 0, 0], (ticks, 1))
+                demo[f"{folder}/robot0_gripper_qpos"] = np.tile([0.02, -0.02], (ticks, 1))
+                demo[f"{folder}/object"] = np.concatenate([rng.uniform(size=(ticks, 3)), np.tile([0, 0, 0, -1.0], (ticks, 1)),
+                                                           np.zeros((ticks, 3))], axis=1)
+            demo["actions"] = np.concatenate([rng.uniform(-steps, steps, (ticks, 6)), np.full((ticks, 1), -1.0)], axis=1)
+            demo["rewards"] = np.arange(ticks) == ticks - 1
+            demo["dones"], demo["states"] = np.zeros(ticks), np.zeros((ticks, 32))
+        file["mask/train"] = np.array([b"demo_1"])
+        file["mask/broken"] = np.array([b"demo_1", b"demo_7"])
+    return path
+
+
+def robomimics_mapping(path, text=ROBOMIMICS):
+    path.write_text(text)
+    return load_mapping(path)
+
+
+def test_robomimics_own_file_through_a_mapping(tmp_path):
+    path, mapping = robomimics_file(tmp_path / "low_dim.hdf5"), robomimics_mapping(tmp_path / "m.yaml")
+    demos, where = read_demos(path, CONTRACT, mapping=mapping).demonstrations, CONTRACT.feature_slices()
+    with h5py.File(path) as file:
+        theirs = file["data/demo_0"]
+        assert np.array_equal(demos[0].observations[:, where["ee_position"]], theirs["obs/robot0_eef_pos"][()].astype(np.float32))
+        assert np.array_equal(demos[0].actions[:, :3], (theirs["actions"][:, :3] * 4.0).astype(np.float32)), "0.05 m to 0.0125 m"
+        assert np.array_equal(demos[0].final_observation[:3], theirs["next_obs/robot0_eef_pos"][-1].astype(np.float32))
+    assert demos[0].observations[:, where["gripper_width"]].ravel() == pytest.approx([0.04] * 5)
+    assert demos[0].observations[:, where["object_orientation"]].tolist() == [[0.0, 0.0, 0.0, 1.0]] * 5, "w >= 0"
+    assert demos[0].success and demos[0].actions[:, 3].tolist() == [-1.0] * 5
+    assert [len(demo) for demo in read_demos(path, CONTRACT, mapping=mapping, mask="train").demonstrations] == [6]
+
+
+@pytest.mark.parametrize(
+    "old, new, text",
+    [
+        ("fps: 20", "fps: 30", "recorded at 30 Hz"),
+        ("robot0_eef_pos", "robot0_eef_poss", "no 'robot0_eef_poss', did you mean 'robot0_eef_pos'"),
+        ("columns: [0, 1, 2]", "columns: [0, 1]", "has 3 numbers, its mapping gives 2"),
+        ("columns: [0, 1, 2]", "columns: [0, 1, 99]", "column 99 of 10"),
+        ("weights: [1, -1]", "weights: [1]", "1 weights"),
+        ("  gripper_width:", "  grippr_width:", "did you mean 'gripper_width'"),
+        ("gripper: 6", "gripper: 6, opened: 1", "must differ"),
+        ("metres_per_unit: 0.05", "metres_per_unit: 0.5", "times the contract's largest"),
+    ],
+)
+def test_a_mapping_that_does_not_fit_says_why(tmp_path, old, new, text):
+    path = robomimics_file(tmp_path / "low_dim.hdf5")
+    with pytest.raises(ValueError, match=text):
+        read_demos(path, CONTRACT, mapping=robomimics_mapping(tmp_path / "m.yaml", ROBOMIMICS.replace(old, new)))
+
+
+def test_masks_that_are_not_there_are_refused(tmp_path):
+    path, mapping = robomimics_file(tmp_path / "low_dim.hdf5"), robomimics_mapping(tmp_path / "m.yaml")
+    for mask, text in (("trian", "no mask 'trian', did you mean 'train'"), ("broken", "names 'demo_7', which is not")):
+        with pytest.raises(DemoError, match=text):
+            read_demos(path, CONTRACT, mapping=mapping, mask=mask)

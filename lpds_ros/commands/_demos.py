@@ -5,6 +5,9 @@ from pathlib import Path
 from lpds_ros.config import nearest
 from lpds_ros.contract import Contract, ContractError, contract_directory, load_contract
 from lpds_ros.data.demos import Demonstration, read_demos
+from lpds_ros.data.mapping import load_mapping
+
+SOURCES = "demonstration files (.hdf5), LeRobot data sets, rollout logs (.mcap) or run folders"
 
 
 def find_contract(name: str | None) -> Contract | None:
@@ -19,11 +22,19 @@ def find_contract(name: str | None) -> Contract | None:
     return load_contract(known[name])
 
 
-def read_all(paths, contract: Contract | None) -> tuple[list[Demonstration], Contract]:
+def add_mapping(parser):
+    """--mapping and --mask, for files of other recorders."""
+    parser.add_argument("--mapping", type=Path, help="YAML: which of another recorder's numbers is which of the contract's")
+    parser.add_argument("--mask", default="", help="of a robomimic file only this filter's demonstrations, for example train")
+
+
+def read_all(
+    paths, contract: Contract | None, *, mapping: Path | None = None, mask: str = ""
+) -> tuple[list[Demonstration], Contract]:
     """Every demonstration of several files, in order, all under one contract (the first file's when None is given)."""
-    demos = []
+    demos, known = [], load_mapping(mapping) if mapping else None
     for path in paths:
-        file = read_demos(path, contract)
+        file = read_demos(path, contract, mapping=known, mask=mask)
         contract = file.contract
         demos += file.demonstrations
     return demos, contract

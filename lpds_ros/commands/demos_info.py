@@ -2,20 +2,22 @@
 
 import numpy as np
 
-from lpds_ros.commands._demos import find_contract, read_all
+from lpds_ros.commands._demos import SOURCES, add_mapping, find_contract, read_all
 from lpds_ros.data.demos import digest_demos
+from lpds_ros.data.lerobot import action_names
 
 HELP = "counts, lengths, success, and how much of action range and workspace demonstrations cover"
 CELL_M = 0.1
 
 
 def add_arguments(parser):
-    parser.add_argument("demos", nargs="+", help="demonstration files (.hdf5), rollout logs (.mcap) or run folders")
+    parser.add_argument("demos", nargs="+", help=SOURCES)
     parser.add_argument("--contract", help="file or name, for files that hold none")
+    add_mapping(parser)
 
 
 def run(args) -> int:
-    demos, contract = read_all(args.demos, find_contract(args.contract))
+    demos, contract = read_all(args.demos, find_contract(args.contract), mapping=args.mapping, mask=args.mask)
     lengths = np.array([len(demo) for demo in demos])
     succeeded = sum(demo.success for demo in demos)
     quartiles = "/".join(f"{q:g}" for q in np.percentile(lengths, [0, 25, 50, 75, 100]))
@@ -32,12 +34,6 @@ def run(args) -> int:
         if feature.endswith("position") and where.stop - where.start == 3:
             print(_map(np.stack([demo.observations[0, where] for demo in demos]), feature, contract))
     return 0
-
-
-def action_names(contract) -> list[str]:
-    """A name for each number of an action row."""
-    rotation = ["rx", "ry", "rz"] if contract.action.rotation != "none" else []
-    return ["dx", "dy", "dz", *rotation, *(["gripper"] if contract.action.gripper != "none" else [])]
 
 
 def _action_table(demos, contract) -> str:

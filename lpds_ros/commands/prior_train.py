@@ -5,7 +5,7 @@ import signal
 import threading
 from pathlib import Path
 
-from lpds_ros.commands._demos import find_contract, read_all
+from lpds_ros.commands._demos import SOURCES, add_mapping, find_contract, read_all
 from lpds_ros.config import build, read_yaml
 from lpds_ros.prior.config import PriorConfig
 
@@ -14,11 +14,12 @@ HELP = "train a prior (diffusion or flow) from demonstrations; Ctrl-C leaves a c
 
 def add_arguments(parser):
     parser.add_argument(
-        "--demos", nargs="+", required=True, help="demonstration files (.hdf5), rollout logs (.mcap) or run folders"
+        "--demos", nargs="+", required=True, help=SOURCES
     )
     parser.add_argument(
         "--contract", help="file, or name under config/contracts (default: the one in the demonstrations)"
     )
+    add_mapping(parser)
     parser.add_argument(
         "--out", type=Path, default=Path("runs/prior"), help="checkpoint directory (default runs/prior)"
     )
@@ -39,7 +40,7 @@ def run(args) -> int:
     from lpds_ros.prior.checkpoint import load_checkpoint
     from lpds_ros.prior.train import train
 
-    demos, contract = read_all(args.demos, find_contract(args.contract))
+    demos, contract = read_all(args.demos, find_contract(args.contract), mapping=args.mapping, mask=args.mask)
     base = build(PriorConfig, read_yaml(args.config), args.config) if args.config else PriorConfig()
     if args.resume and not args.config:
         base = load_checkpoint(args.out).config

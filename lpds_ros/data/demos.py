@@ -14,6 +14,8 @@ from lpds_ros.data.demonstration import (
     followed,
     stacked_observations,
 )
+from lpds_ros.data.lerobot import is_lerobot
+from lpds_ros.data.mapping import Mapping, MappingError
 from lpds_ros.data.robomimic import read_demos_hdf5, write_demos_hdf5
 from lpds_ros.data.rollout_log import RolloutLogWriter, read_log
 from lpds_ros.records import Decision, Episode, Source
@@ -33,18 +35,28 @@ __all__ = [
 HDF5_SUFFIXES = (".hdf5", ".h5")
 
 
-def read_demos(path, contract: Contract | None = None) -> DemoFile:
-    """Read demonstrations from an HDF5 file, a rollout log (.mcap) or a run folder with logs.
+def read_demos(path, contract: Contract | None = None, *, mapping: Mapping | None = None, mask: str = "") -> DemoFile:
+    """Read demonstrations from an HDF5 file, a LeRobotDataset's folder, a rollout log (.mcap) or a run folder with logs.
 
-    Raises DemoError for what cannot be read or holds none, ContractError when `contract` is given and differs from the
-    file's in more than its horizons.
+    mapping: which of another recorder's numbers is which of the contract's, for HDF5 and LeRobot. mask: a filter of a robomimic
+    file. Raises DemoError for what cannot be read or holds none, MappingError, and ContractError when `contract` is given and
+    differs from the file's in more than its horizons.
     """
     path = Path(path)
     if path.suffix in HDF5_SUFFIXES:
-        return read_demos_hdf5(path, contract)
+        return read_demos_hdf5(path, contract, mapping=mapping, mask=mask)
+    if mask:
+        raise DemoError(f"{path}: masks are robomimic's; leave '{mask}' out")
+    if is_lerobot(path):
+        from lpds_ros.data.lerobot_read import read_lerobot
+
+        return read_lerobot(path, contract, mapping)
+    if mapping is not None:
+        raise MappingError(f"{path}: a rollout log is in the contract's terms already; leave the mapping out")
     if path.suffix != ".mcap" and not path.is_dir():
         raise DemoError(
-            f"{path}: neither a demonstration file ({', '.join(HDF5_SUFFIXES)}), a rollout log (.mcap) nor a run folder"
+            f"{path}: neither a demonstration file ({', '.join(HDF5_SUFFIXES)}), a LeRobotDataset, a rollout log (.mcap) nor a "
+            "run folder"
         )
     log = read_log(path)
     demos = demos_from_log(log)

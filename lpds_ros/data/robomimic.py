@@ -6,6 +6,7 @@ of the contract; `mask/success`. Ours beside it, as attrs of `data`: `contract_d
 and `action`, the meaning of an action row.
 """
 
+import dataclasses
 import json
 import os
 import re
@@ -14,6 +15,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from lpds_ros.config import nearest
 from lpds_ros.contract import Contract, contract_from_dict, contract_to_dict
 from lpds_ros.data.demonstration import (
     MAX_TICKS,
@@ -24,9 +26,19 @@ from lpds_ros.data.demonstration import (
     digest_demos,
     followed,
 )
+from lpds_ros.data.mapping import (
+    Mapping,
+    MappingError,
+    actions_of,
+    check_mapping,
+    check_rate,
+    observations_of,
+    outcome_of,
+)
 
 DEMO = re.compile(r"demo_\d{1,9}", re.ASCII)
 MAX_BYTES = 1 << 30  # of one array
+ACTIONS, REWARDS = "actions", "rewards"
 COMPRESS_FROM_BYTES = 65536  # below it HDF5's bookkeeping for compression costs more than it saves
 
 
@@ -71,11 +83,12 @@ def _write_demo(group, demo, slices):
         group.create_dataset(name, data=array, **large)
 
 
-def read_demos_hdf5(path, contract: Contract | None = None) -> DemoFile:
+def read_demos_hdf5(path, contract: Contract | None = None, *, mapping: Mapping | None = None, mask: str = "") -> DemoFile:
     """Read an HDF5 demonstration file.
 
-    A file of another recorder that has no contract of ours inside needs `contract`, whose features name its `obs` keys.
-    Raises DemoError for a malformed file, ContractError when `contract` is given and is not the file's.
+    A file of another recorder that has no contract of ours inside needs `contract`, whose features name its `obs` keys, or a
+    `mapping` that says which of them they are. mask: name of one of its filters (`train`, `20_percent`), empty: all of it.
+    Raises DemoError for a malformed file, ContractError when `contract` is given and is not the file's, MappingError.
     """
     path = Path(path)
     if not path.is_file():
@@ -85,8 +98,11 @@ def read_demos_hdf5(path, contract: Contract | None = None) -> DemoFile:
             if not _is_own_group(file, "data"):
                 raise DemoError(f"{path}: no group 'data' in it; not a robomimic file")
             contract = _contract_of(file["data"], contract, path)
-            names = sorted((n for n in file["data"] if DEMO.fullmatch(n)), key=lambda n: int(n.removeprefix("demo_")))
-            demos = [_read_demo(file["data"], name, contract, f"{path}: {name}") for name in names]
+            if mapping is not None:
+                _check_foreign(file["data"], contract, mapping, path)
+            names = _masked(file, mask, path) if mask else [name for name in file["data"] if DEMO.fullmatch(name)]
+            names = sorted(names, key=lambda name: int(name.removeprefix("demo_")))
+            demos = [_read_demo(file["data"], name, contract, f"{path}: {name}", mapping) for name in names]
     except (OSError, KeyError, TypeError, AttributeError, RuntimeError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise DemoError(f"{path}: not a readable demonstration file: {error}") from None
     if not demos:
@@ -105,6 +121,36 @@ def _contract_of(data, expected, path):
             f"{path}: its contract has digest {found.digest[:12]}, recorded {data.attrs['contract_digest'][:12]}"
         )
     return followed(expected, found, str(path))
+
+
+def _check_foreign(data, contract: Contract, mapping: Mapping, path: Path):
+    """Raise MappingError or DemoError unless the file is one that `mapping` fits, at the contract's rate."""
+    if "contract" in data.attrs:
+        raise MappingError(f"{path}: was recorded here and needs no mapping; leave it out")
+    check_mapping(mapping, contract)
+    rate = json.loads(data.attrs.get("env_args", "{}")).get("env_kwargs", {}).get("control_freq", mapping.fps)
+    if not mapping.fps and not rate:
+        raise MappingError(f"{path}: says no rate: add fps to the mapping")
+    check_rate(float(mapping.fps or rate), contract, str(path))
+
+
+def _masked(file, mask: str, path: Path) -> set[str]:
+    """Names of the demonstrations that a filter keeps."""
+    known = [name for name in file["mask"] if _is_own_array(file["mask"], name)] if _is_own_group(file, "mask") else []
+    if mask not in known:
+        raise DemoError(f"{path}: no mask '{mask}'{nearest(mask, known)}")
+    dataset = file["mask"][mask]
+    if dataset.dtype.kind != "S" or dataset.nbytes > MAX_BYTES:
+        raise DemoError(f"{path}: mask '{mask}' holds no names of demonstrations")
+    kept = {name.decode() for name in dataset[()].ravel()}
+    absent = sorted(name for name in kept if not DEMO.fullmatch(name) or name not in file["data"])
+    if absent:
+        raise DemoError(f"{path}: mask '{mask}' names '{absent[0]}', which is not in the file")
+    return kept
+
+
+def _is_own_array(parent, name: str) -> bool:
+    return isinstance(parent.get(name, getlink=True), h5py.HardLink) and isinstance(parent[name], h5py.Dataset)
 
 
 def _is_own_group(parent, name: str) -> bool:
@@ -129,10 +175,37 @@ def _numbers(group, key: str, where: str) -> np.ndarray:
     return found[()]
 
 
-def _read_demo(data, name, contract, where):
+def _read_demo(data, name, contract, where, mapping: Mapping | None):
     if not _is_own_group(data, name):
         raise DemoError(f"{where}: no group in this file")
-    group, columns, after = data[name], [], []
+    demo = _contracts_demo(data[name], contract, where) if mapping is None else _mapped_demo(data[name], contract, where, mapping)
+    check_demo(demo, contract, where)
+    return demo
+
+
+def _mapped_demo(group, contract: Contract, where: str, mapping: Mapping) -> Demonstration:
+    """Of another recorder: keys are those of `obs`, or of the demonstration's group."""
+
+    def take(key, folder="obs"):
+        inside = _is_own_group(group, folder) and key in group[folder]
+        if not inside and key not in group:
+            raise DemoError(f"{where}: no '{key}'{nearest(key, [*group.get('obs', ()), *group])}")
+        return _numbers(group, f"{folder}/{key}" if inside else key, where)
+
+    observations = observations_of(mapping, contract, take, where)
+    if not (mapping.reward or mapping.success or mapping.assume_success):
+        mapping = dataclasses.replace(mapping, reward=REWARDS)
+    rewards, success = outcome_of(mapping, take, len(observations), where)
+    after = None
+    if "next_obs" in group:
+        after = observations_of(mapping, contract, lambda key: take(key, "next_obs")[-1:], where)[0]
+    actions = actions_of(mapping, contract, lambda key: take(key or ACTIONS), observations, where)
+    return Demonstration(observations, actions, rewards, success, final_observation=after)
+
+
+def _contracts_demo(group, contract: Contract, where: str) -> Demonstration:
+    """Recorded here, or with the contract's names."""
+    columns, after = [], []
     for feature in contract.observation:
         key = f"obs/{feature.name}"
         if key not in group:
@@ -141,15 +214,13 @@ def _read_demo(data, name, contract, where):
         columns.append(column.reshape(len(column), -1))
         if f"next_obs/{feature.name}" in group:
             after.append(_numbers(group, f"next_obs/{feature.name}", where)[-1:].reshape(-1))
-    rewards = _numbers(group, "rewards", where)
-    demo = Demonstration(
+    rewards = _numbers(group, REWARDS, where)
+    return Demonstration(
         observations=np.concatenate(columns, axis=1),
-        actions=_numbers(group, "actions", where),
+        actions=_numbers(group, ACTIONS, where),
         rewards=rewards,
         success=bool(group.attrs.get("success", rewards.sum() > 0)),
         seed=int(group.attrs.get("seed", 0)),
         operator=str(group.attrs.get("operator", "")),
         final_observation=np.concatenate(after) if len(after) == len(columns) else None,
     )
-    check_demo(demo, contract, where)
-    return demo

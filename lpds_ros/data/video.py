@@ -1,0 +1,94 @@
+"""Pictures to mp4 and back, in LeRobot's default encoding. Needs PyAV. Lossy: what comes back is near what went in, not equal."""
+
+import contextlib
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from lpds_ros.data.demonstration import MAX_TICKS, DemoError
+
+CODEC, PIXELS = "libsvtav1", "yuv420p"
+OPTIONS = {"g": "2", "crf": "30", "preset": "12", "svtav1-params": "lp=1"}
+MAX_SIDE_PX = 4096
+MAX_BYTES = 8 << 30  # of decoded pictures at once
+
+
+class VideoWriter:
+    """Writes pictures uint8 [height, width, 3] RGB, `fps` a second. A context manager. Raises DemoError for odd sizes."""
+
+    def __init__(self, path, fps: int, height: int, width: int):
+        import av
+
+        if height % 2 or width % 2 or not 0 < max(height, width) <= MAX_SIDE_PX:
+            raise DemoError(f"{path}: a video needs even sides of at most {MAX_SIDE_PX} pixels, not {width} x {height}")
+        self.path, self.fps, self.frames = Path(path), fps, 0
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._container = av.open(str(path), "w")
+        self._stream = self._container.add_stream(CODEC, Fraction(fps), options=OPTIONS)
+        self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, PIXELS
+
+    def add(self, picture: np.ndarray):
+        """Append one picture."""
+        import av
+
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+        frame.pts, frame.time_base = self.frames, Fraction(1, self.fps)
+        self._container.mux(self._stream.encode(frame))
+        self.frames += 1
+
+    @property
+    def seconds(self) -> float:
+        """Length so far: where the next picture will be."""
+        return self.frames / self.fps
+
+    @property
+    def size(self) -> int:
+        """Bytes on the disk so far."""
+        return self.path.stat().st_size
+
+    def close(self):
+        """Finish the file."""
+        self._container.mux(self._stream.encode(None))
+        self._container.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def read_frames(path, at_s: Sequence[float], fps: float, shape: Sequence[int]) -> np.ndarray:
+    """uint8 [T, height, width, 3] RGB: the pictures of a video at ascending times, to a quarter of a frame's time.
+
+    shape: (height, width, 3) that they must have. Raises DemoError where one is missing or of another size.
+    """
+    import av
+
+    height, width = int(shape[0]), int(shape[1])
+    size = len(at_s) * height * width * 3
+    if not 1 <= len(at_s) <= MAX_TICKS or not 0 < min(shape[:2]) <= max(shape[:2]) <= MAX_SIDE_PX or size > MAX_BYTES:
+        raise DemoError(f"{path}: {len(at_s)} pictures of {width} x {height}; at most {MAX_BYTES >> 30} GiB are read")
+    found, tolerance_s = np.empty((len(at_s), height, width, 3), np.uint8), 0.25 / fps
+    count = 0
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            if (stream.height, stream.width) != (height, width):
+                raise DemoError(f"{path}: pictures of {stream.width} x {stream.height}, said to be {width} x {height}")
+            stream.codec_context.thread_count = 1
+            with contextlib.suppress(av.FFmpegError):  # a file without an index is read from its beginning
+                container.seek(max(0, int((at_s[0] - tolerance_s) / stream.time_base)), stream=stream)
+            for frame in container.decode(stream):
+                if count == len(at_s) or frame.time is None or frame.time > at_s[count] + tolerance_s:
+                    break
+                if frame.time >= at_s[count] - tolerance_s:
+                    found[count] = frame.to_ndarray(format="rgb24")
+                    count += 1
+    except (av.FFmpegError, OSError, IndexError) as error:
+        raise DemoError(f"{path}: not a readable video: {error}") from None
+    if count < len(at_s):
+        raise DemoError(f"{path}: no picture at {at_s[count]:.3f} s, {fps:g} a second expected")
+    return found
