@@ -61,6 +61,7 @@ class Arguments:
     name: str = parameter("", "last part of the run folder's name; empty: the task")
     provider: str = parameter("auto", "where the decoder runs: auto, cpu or a provider of ONNX Runtime")
     variant: str = parameter("fp32", "precision of the decoder: fp32, or one that the prior's bundle has, such as int8")
+    encoder_provider: str = parameter("cpu", "where the prior's image encoders run: cpu, cuda, tensorrt or openvino")
     candidates: int = parameter(
         1, "noises a chunk decoded ahead is chosen from, by how it goes on with the running one", range=(1, 256)
     )

@@ -193,12 +193,16 @@ def _table(a: Arguments, contract: Contract, bundle: Bundle | None, run_dir: Pat
                 "targets_per_period": burst,
                 "seed": first_seed - 1,  # of what is seen before the first reset: no episode's, so that a reset shows
                 "region": a.region,
+                "camera": "sim" if contract.images and a.robot == "sim" else "none",
                 "faults": a.faults,
                 "target_timeout_s": max(TARGET_TIMEOUT_S, TARGETS_MISSED / a.target_hz) if a.clock == "realtime" else 0.0,
             },
         )
     in_time = {"fifo_priority": a.fifo_priority, "lock_memory": a.lock_memory, "cores": a.control_cores}
-    yield Process("perception", "perception", {"contract": path, "clock": a.clock, "robot_state_topic": ROBOT_STATE, **in_time})
+    sees = {"bundle": prior, "encoder_provider": a.encoder_provider} if contract.images else {}
+    yield Process(
+        "perception", "perception", {"contract": path, "clock": a.clock, "robot_state_topic": ROBOT_STATE, **sees, **in_time}
+    )
     if a.recorder:
         yield Process(
             "recorder",

@@ -11,10 +11,13 @@ from typing import Literal
 from lpds_ros.config import ConfigError, build, nearest, read_yaml
 from lpds_ros.identity import digest_of, plain
 
+MAX_SIDE_PX = 4096
 ROBOT_STREAMS = ("pose", "joint_state", "gripper")
+IMAGE = "sensor_msgs/msg/Image"
 STREAM_FIELDS = {
     "geometry_msgs/msg/PoseStamped": {"position": 3, "orientation": 4},
     "sensor_msgs/msg/JointState": {"position": None, "velocity": None, "effort": None},
+    IMAGE: {"image": None},
 }
 
 
@@ -57,21 +60,40 @@ class Horizons:
 
 @dataclass(frozen=True)
 class Stream:
-    """One topic perception listens to. `max_age_s`: oldest sample that may enter an observation, seconds."""
+    """One topic perception listens to. `max_age_s`: oldest sample that may enter an observation, seconds.
+
+    Of an Image alone: `width_px`, `height_px`: the picture that the encoder sees and demonstrations hold, RGB. `fit`: how it is
+    made of the camera's: "crop" takes the middle of its shape, "stretch" the whole (lpds_ros/images.py).
+    """
 
     topic: str
-    type: Literal["geometry_msgs/msg/PoseStamped", "sensor_msgs/msg/JointState"]
+    type: Literal["geometry_msgs/msg/PoseStamped", "sensor_msgs/msg/JointState", "sensor_msgs/msg/Image"]
     max_age_s: float
+    width_px: int = 0
+    height_px: int = 0
+    fit: Literal["crop", "stretch"] = "crop"
 
     def __post_init__(self):
         if not self.max_age_s > 0:
             raise ContractError(f"stream {self.topic}: max_age_s must be positive, got {self.max_age_s}")
+        sides = (self.width_px, self.height_px)
+        if self.is_image and not all(1 <= side <= MAX_SIDE_PX for side in sides):
+            raise ContractError(
+                f"stream {self.topic}: an Image needs width_px and height_px of the picture the encoder sees, 1 to {MAX_SIDE_PX}"
+            )
+        if not self.is_image and (any(sides) or self.fit != "crop"):
+            raise ContractError(f"stream {self.topic}: width_px, height_px and fit belong to an Image alone")
+
+    @property
+    def is_image(self) -> bool:
+        return self.type == IMAGE
 
 
 @dataclass(frozen=True)
 class Feature:
     """One slice of the observation vector: `field` of the newest sample of `stream`, `size` numbers after `reduce`.
 
+    Of an Image the field is `image` and the numbers are its encoder's, which comes with the prior.
     relative_to: a stream whose same field is subtracted, for example the object seen from the hand (base frame's axes).
     """
 
@@ -156,12 +178,16 @@ class Contract:
         if self.max_ticks < self.horizons.executed:
             raise ContractError("max_ticks must hold at least one executed chunk")
         for role in ROBOT_STREAMS:
-            if role not in self.streams:
+            if role not in self.streams or self.streams[role].is_image:
                 raise ContractError(f"streams: '{role}' is missing; steering needs {', '.join(ROBOT_STREAMS)}")
         for feature in self.observation:
             self._check_feature(feature)
         if not self.observation or len({f.name for f in self.observation}) != len(self.observation):
             raise ContractError("observation: needs at least one feature, and names that differ")
+        seen = [f.stream for f in self.observation]
+        for name, stream in self.streams.items():
+            if stream.is_image and seen.count(name) != 1:
+                raise ContractError(f"stream '{name}' is an Image: exactly one feature is made of it, not {seen.count(name)}")
 
     def _check_feature(self, feature: Feature):
         where = f"observation feature '{feature.name}'"
@@ -173,6 +199,8 @@ class Contract:
         size = fields[feature.field]
         if feature.size < 1 or (feature.reduce == "none" and size is not None and feature.size != size):
             raise ContractError(f"{where}: size {feature.size} does not fit field '{feature.field}' ({size})")
+        if self.streams[feature.stream].is_image and (feature.reduce != "none" or feature.relative_to):
+            raise ContractError(f"{where}: what an encoder makes of an Image is neither reduced nor relative to anything")
         if feature.relative_to:
             if feature.relative_to not in self.streams:
                 raise ContractError(
@@ -213,6 +241,11 @@ class Contract:
     def noise_shape(self) -> tuple[int, int]:
         """(T_p, d_a): shape of the latent noise and of a decoded chunk."""
         return self.horizons.predicted, self.action.size
+
+    @property
+    def images(self) -> dict[str, Feature]:
+        """Name of each stream of images to the feature that is made of it."""
+        return {f.stream: f for f in self.observation if self.streams[f.stream].is_image}
 
     @property
     def recorded(self) -> "Contract":

@@ -4,12 +4,21 @@ import dataclasses
 import hashlib
 import json
 
+LATER_OF_STREAMS = {"width_px": 0, "height_px": 0, "fit": "crop"}
+
 
 def plain(holder) -> dict:
-    """A dataclass that holds `horizons` as plain lists and dictionaries. No delay is no entry: digests outlive its coming."""
+    """A dataclass that holds `horizons` as plain lists and dictionaries.
+
+    What came later is no entry where it says nothing, so that digests outlive its coming: no delay, no picture of a stream.
+    """
     tree = json.loads(json.dumps(dataclasses.asdict(holder)))
     if not tree["horizons"]["delay"]:
         del tree["horizons"]["delay"]
+    for stream in tree.get("streams", {}).values():
+        for name, silent in LATER_OF_STREAMS.items():
+            if stream[name] == silent:
+                del stream[name]
     return tree
 
 

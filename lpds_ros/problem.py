@@ -34,6 +34,11 @@ class Problem:
         return self.horizons.predicted, self.action_size
 
     @property
+    def images(self) -> dict:
+        """None: a benchmark's observation is numbers."""
+        return {}
+
+    @property
     def digest(self) -> str:
         """SHA-256 over the canonical JSON of every field."""
         return digest_of(problem_to_dict(self))

@@ -14,26 +14,40 @@ from lpds_ros.contract import Contract
 from lpds_ros.perception.align import Aligner
 from lpds_ros.records import Decision, Episode, Observation, OperatorInput
 from lpds_ros.robot.gripper import HandCommands
+from lpds_ros.sim.eyes import Eyes
 from lpds_ros.sim.streams import feed
 from lpds_ros.sim.world import World
 from lpds_ros.steering.core import SteeringCore, SteeringParams
 
 Operator = Callable[[Observation], OperatorInput]
+Encode = Callable[[str, np.ndarray], np.ndarray]
 
 
 class Rollout:
     """Runs episodes of `core` in a simulated world of the contract's task.
 
     region: "full" or "demo", where the task may place its object. hand: widths, speeds and forces of the gripper's goals.
+    encode: (stream, picture) -> features, the prior's encoders; needed where the contract has images, which are then rendered in
+    the thread that makes this object, and `close` gives their contexts back.
     """
 
     def __init__(
-        self, contract: Contract, core: SteeringCore, *, region: str = "full", hand: HandCommands | None = None
+        self,
+        contract: Contract,
+        core: SteeringCore,
+        *,
+        region: str = "full",
+        hand: HandCommands | None = None,
+        encode: Encode | None = None,
     ):
+        if contract.images and encode is None:
+            raise ValueError(f"contract {contract.name} has images: give the encoders of its prior (EncoderSession.encode)")
         self.contract, self.core, self.region = contract, core, region
         self.world = World(contract.task, control_period_ns=contract.period_ns)
         self.aligner = Aligner(contract)
         self.hand = hand or HandCommands()
+        self._encode = encode
+        self._eyes = Eyes(contract, self.world.model) if contract.images else None
 
     def episode(
         self, index: int, seed: int, operator: Operator | None = None
@@ -43,6 +57,8 @@ class Rollout:
         self.aligner.reset()
         self.core.begin_episode(index, seed, not_before_ns=self.world.time_ns)
         while True:
+            if self._eyes is not None:
+                self._eyes.feed(self.aligner, self.world.time_ns, self.world.data.qpos, self._encode)
             feed(self.aligner, self.world.state(), *self.world.task_result())
             observation = self.aligner.observe(self.world.time_ns, exact=True)
             tick = self.core.tick(observation, operator(observation) if operator else None)
@@ -52,6 +68,11 @@ class Rollout:
             if tick.gripper is not None:
                 self.hand.apply(self.world, tick.gripper)
             self._advance(tick.targets)
+
+    def close(self):
+        """Give the cameras back, where there are any."""
+        if self._eyes is not None:
+            self._eyes.close()
 
     def _advance(self, targets):
         """Apply each target at its stamp and advance one control period."""

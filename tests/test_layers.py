@@ -10,7 +10,8 @@ ROOT = Path(__file__).resolve().parent.parent / "lpds_ros"
 
 # From the bottom up. A unit imports everything below; its neighbours in one layer only where SHARED says so.
 LAYERS = (
-    ("config", "contract", "durable", "environment", "geometry", "identity", "lease", "parameters", "problem", "processes")
+    ("config", "contract", "durable", "environment", "geometry", "identity", "images", "lease", "parameters", "problem")
+    + ("processes",)
     + ("realtime", "records", "resources", "weights"),
     ("data",),
     ("sim",),
@@ -21,6 +22,7 @@ LAYERS = (
     ("learning",),
     ("steering",),
     ("rollout",),
+    ("collect",),
     ("bench",),
     ("arguments", "bringup", "included", "run_folder", "stack", "summary", "plots", "view"),
     ("nodes",),
@@ -30,7 +32,8 @@ LAYERS = (
 RANK = {unit: rank for rank, units in enumerate(LAYERS) for unit in units}
 SHARED = (RANK["config"], RANK["bringup"], RANK["cli"])
 ROS = ("rclpy", "launch", "launch_ros", "lpds_msgs", "franka_msgs", "control_msgs", "tf2_msgs", "geometry_msgs", "sensor_msgs")
-NO_TORCH = ("steering", "perception", "robot", "sim", "data", "teleop", "rollout", "prior.bundle", "prior.session")
+NO_TORCH = ("steering", "perception", "robot", "sim", "data", "teleop", "rollout", "collect")
+NO_TORCH += ("prior.bundle", "prior.encoders", "prior.session")
 FOLDERS = sorted(path.name for path in ROOT.iterdir() if path.is_dir() and any(path.glob("*.py")))
 
 

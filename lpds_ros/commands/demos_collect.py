@@ -6,19 +6,31 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from lpds_ros.arguments import LaunchError, parse
-from lpds_ros.bringup import Plan, plan
+from lpds_ros.bringup import Plan, plan, seed_base
+from lpds_ros.collect import Collector
+from lpds_ros.commands._demos import find_contract
+from lpds_ros.contract import Contract
 from lpds_ros.data.demos import read_demos
 from lpds_ros.data.robomimic import write_demos_hdf5
 from lpds_ros.stack import Outcome, Stack, stop_on_signal
 from lpds_ros.summary import EPISODES_FILE, RunSummary
 from lpds_ros.view import percent
 
+COLUMNS = (
+    TextColumn("{task.description}"),
+    MofNCompleteColumn(),
+    TextColumn("{task.fields[note]}"),
+    TimeRemainingColumn(),
+)
 HELP = "record demonstrations: an operator drives the arm, successful episodes become one HDF5 file"
 
 
 def add_arguments(parser):
     parser.add_argument("--episodes", type=int, default=60, help="episodes to record (default 60)")
     parser.add_argument("--task", default="lift", help="task (default lift)")
+    parser.add_argument(
+        "--contract", help="file, or name under config/contracts (default: the task's); with images the scripted operator drives"
+    )
     parser.add_argument("--out", type=Path, required=True, help="demonstrations file to write (.hdf5)")
     parser.add_argument("--teleop", default="scripted", help="device: scripted, keyboard, gamepad or spacemouse")
     parser.add_argument(
@@ -33,18 +45,23 @@ def run(args) -> int:
         raise LaunchError(f"{args.out} exists: name another file, or move it away")
     if args.episodes < 1:
         raise LaunchError("--episodes must be at least 1")
-    console, todo = Console(), plan(parse(launch_words(args)))
+    console, contract = Console(), find_contract(args.contract)
+    if contract is not None and contract.images and args.teleop == "scripted":
+        return collect_pictures(contract, args, console)
+    todo = plan(parse(launch_words(args)))
     outcome = collect(todo, console)
     if outcome.code:
         for line in (f"{outcome.reason}; its last lines:", *outcome.lines):
             console.print(line, highlight=False, soft_wrap=True)
         return outcome.code
     demos, contract, _ = read_demos(todo.run_dir, todo.contract)
-    write_demos_hdf5(args.out, demos, contract)
-    console.print(
-        f"{len(demos)} demonstrations written to {args.out}; look at them with: lpds demos info {args.out}",
-        soft_wrap=True,
-    )
+    return write(demos, contract, args.out, console)
+
+
+def write(demos, contract: Contract, out: Path, console: Console) -> int:
+    """Write them and say where they are."""
+    write_demos_hdf5(out, demos, contract)
+    console.print(f"{len(demos)} demonstrations written to {out}; look at them with: lpds demos info {out}", soft_wrap=True)
     return 0
 
 
@@ -59,9 +76,28 @@ def launch_words(args) -> list[str]:
         "region": args.region,
         "seed": args.seed,
         "episodes": args.episodes,
+        "contract": str(args.contract) if args.contract else "auto",
         "name": f"demos-{args.task}",
     }
     return [f"{name}:={value}" for name, value in values.items()] + args.arguments
+
+
+def collect_pictures(contract: Contract, args, console: Console) -> int:
+    """The scripted operator under a contract with images, in this process; what it did not succeed in is left out."""
+    if args.arguments:
+        raise LaunchError(f"{args.arguments[0]}: launch arguments are for a stack; with images the scripted operator needs none")
+    first = seed_base(args.seed)
+    collector = Collector(contract, seed=args.seed, region=args.region)
+    try:
+        with Progress(*COLUMNS, console=console) as progress:
+            bar = progress.add_task("episodes", total=args.episodes, note="")
+            demos = []
+            for done, demo in enumerate(collector.episodes(list(range(first, first + args.episodes))), 1):
+                demos += [demo] if demo.success else []
+                progress.update(bar, completed=done, note=f"{percent(len(demos) / done)} succeeded")
+    finally:
+        collector.close()
+    return write(demos, contract, args.out, console)
 
 
 def collect(todo: Plan, console: Console) -> Outcome:
@@ -69,15 +105,9 @@ def collect(todo: Plan, console: Console) -> Outcome:
     from lpds_ros.nodes.monitor import Monitor  # imports rclpy, after the command line has been found good
 
     summary, total = RunSummary(todo.contract.period_s, todo.run_dir / EPISODES_FILE), todo.arguments.episodes
-    columns = (
-        TextColumn("{task.description}"),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[note]}"),
-        TimeRemainingColumn(),
-    )
     stack = Stack(todo)
     with stop_on_signal() as stop, Monitor(summary, todo.namespace) as monitor, stack:
-        with Progress(*columns, console=console) as progress:
+        with Progress(*COLUMNS, console=console) as progress:
             bar = progress.add_task("episodes", total=total, note="")
 
             def each():

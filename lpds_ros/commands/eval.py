@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from lpds_ros.prior.bundle import load_bundle
+from lpds_ros.prior.encoders import EncoderSession
 from lpds_ros.prior.session import DecoderSession
 from lpds_ros.resources import resource
 from lpds_ros.rollout import Evaluation, Rollout, evaluate, make_core
@@ -58,7 +59,11 @@ def _job(arguments):
     bundle = load_bundle(bundle_path)
     actor = read_actor(actor_path, bundle.contract, bundle.digest)
     core = make_core(bundle.contract, DecoderSession(bundle, provider=provider, variant=variant), seed=0, actor=actor)
-    return evaluate(Rollout(bundle.contract, core), seeds).episodes
+    rollout = Rollout(bundle.contract, core, encode=EncoderSession(bundle).encode)
+    try:
+        return evaluate(rollout, seeds).episodes
+    finally:
+        rollout.close()
 
 
 def run(args) -> int:

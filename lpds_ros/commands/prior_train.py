@@ -28,6 +28,9 @@ def add_arguments(parser):
     parser.add_argument(
         "--network", choices=("mlp", "unet", "dit"), help="the denoiser, default mlp; its sizes are fields of --config"
     )
+    parser.add_argument(
+        "--encoder", type=Path, help="a frozen image encoder (.onnx) for every camera; default: one is trained for each"
+    )
     parser.add_argument("--steps", type=int, help=f"training steps (default {PriorConfig.updates})")
     parser.add_argument("--sampler-steps", type=int, help=f"steps of the sampler, K (default {PriorConfig.steps})")
     parser.add_argument("--seed", type=int, help=f"default {PriorConfig.seed}")
@@ -38,6 +41,7 @@ def add_arguments(parser):
 
 def run(args) -> int:
     from lpds_ros.prior.checkpoint import load_checkpoint
+    from lpds_ros.prior.given import read_given
     from lpds_ros.prior.train import train
 
     demos, contract = read_all(args.demos, find_contract(args.contract), mapping=args.mapping, mask=args.mask)
@@ -55,9 +59,12 @@ def run(args) -> int:
         stop.set()
         signal.signal(signal.SIGINT, signal.default_int_handler)  # a second Ctrl-C ends at once
 
+    encoder = read_given(args.encoder) if args.encoder else None
     before = signal.signal(signal.SIGINT, interrupted)
     try:
-        train(demos, contract, args.out, config, resume=args.resume, progress=True, should_stop=stop.is_set)
+        train(
+            demos, contract, args.out, config, resume=args.resume, progress=True, should_stop=stop.is_set, encoder=encoder
+        )
     finally:
         signal.signal(signal.SIGINT, before)
     checkpoint = load_checkpoint(args.out)

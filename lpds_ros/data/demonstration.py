@@ -1,8 +1,8 @@
 """One demonstration in memory, and what every demonstration must satisfy. numpy only."""
 
 import hashlib
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -16,13 +16,22 @@ class DemoError(ValueError):
     """A demonstration, or a file of them, that cannot be used; the text says which and why."""
 
 
+class StoredPictures(Protocol):
+    """Pictures that lie in a file: `shape` (T, h, w, 3), and `read` for the uint8 array. A hundred episodes fit no memory."""
+
+    shape: tuple[int, ...]
+
+    def read(self) -> np.ndarray: ...
+
+
 @dataclass(frozen=True)
 class Demonstration:
     """One episode driven by an operator.
 
     observations: float32 [T, d_o], seen at each tick. actions: float32 [T, d_a], asked for at that tick, contract units
     in [-1, 1]. rewards: float32 [T]. final_observation: float32 [d_o] after the last action; the last one seen when
-    unknown. Raises DemoError when lengths differ or a number is not finite.
+    unknown. images: stream of images -> uint8 [T, h, w, 3] in the contract's size, seen at each tick; the features that an
+    encoder will make of them are zero in the observations. Raises DemoError when lengths differ or a number is not finite.
     """
 
     observations: np.ndarray
@@ -32,6 +41,7 @@ class Demonstration:
     seed: int = 0
     operator: str = ""
     final_observation: np.ndarray | None = None
+    images: dict[str, np.ndarray | StoredPictures] = field(default_factory=dict)
 
     def __post_init__(self):
         for name in ("observations", "actions", "rewards"):
@@ -57,6 +67,9 @@ class Demonstration:
         for name in ("observations", "actions", "rewards", "final_observation"):
             if not np.isfinite(getattr(self, name)).all():
                 raise DemoError(f"{name} of a demonstration holds a number that is not finite")
+        for name, pictures in self.images.items():
+            if len(pictures.shape) != 4 or pictures.shape[0] != ticks or pictures.shape[3] != 3:
+                raise DemoError(f"pictures of stream '{name}' have shape {pictures.shape}, not [{ticks}, h, w, 3]")
 
     def __len__(self) -> int:
         return len(self.rewards)
@@ -66,12 +79,22 @@ class Demonstration:
         """float32 [T, d_o]: what each action led to."""
         return np.concatenate([self.observations[1:], self.final_observation[None]])
 
+    def pictures(self, stream: str) -> np.ndarray:
+        """uint8 [T, h, w, 3] of a stream, read from where they are stored. Raises DemoError where there are none."""
+        if stream not in self.images:
+            raise DemoError(f"the demonstration has no pictures of stream '{stream}'")
+        pictures = self.images[stream]
+        return pictures if isinstance(pictures, np.ndarray) else pictures.read()
+
     @property
     def digest(self) -> str:
-        """SHA-256 over the numbers: the same demonstration in any file has the same digest."""
+        """SHA-256 over the numbers and pictures: the same demonstration in any file has the same digest."""
         sha = hashlib.sha256(f"{self.observations.shape} {self.actions.shape} {self.success}".encode())
         for array in (self.observations, self.actions, self.rewards, self.final_observation):
             sha.update(array.tobytes())
+        for name in sorted(self.images):
+            sha.update(name.encode())
+            sha.update(np.ascontiguousarray(self.pictures(name)))
         return sha.hexdigest()
 
 
@@ -106,6 +129,15 @@ def check_demo(demo: Demonstration, contract: Contract | Problem, where: str):
             f"{where}: observation and action have {widths[0]} and {widths[1]} numbers, "
             f"contract '{contract.name}' asks for {contract.observation_size} and {contract.action_size}"
         )
+    for name, pictures in demo.images.items():
+        if name not in contract.images:
+            raise DemoError(f"{where}: has pictures of '{name}', no stream of images in contract '{contract.name}'")
+        stream = contract.streams[name]
+        if pictures.shape[1:] != (stream.height_px, stream.width_px, 3):
+            raise DemoError(
+                f"{where}: pictures of '{name}' have {pictures.shape[2]} x {pictures.shape[1]} pixels, "
+                f"contract '{contract.name}' asks for {stream.width_px} x {stream.height_px}"
+            )
     if np.abs(demo.actions).max() > 1.0 + 1e-6:
         raise DemoError(
             f"{where}: an action of {np.abs(demo.actions).max():.3g} is outside [-1, 1]; scale it as the contract says"

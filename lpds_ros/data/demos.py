@@ -89,11 +89,12 @@ def demos_from_log(log, *, successful_only: bool = True, operator: str = "") -> 
         driven = bool(parts) and all(d.source == Source.OPERATOR for d in parts)
         whole = [d.index for d in parts] == list(range(episode.decisions))
         if driven and whole and (episode.success or not successful_only):
-            demos.append(_joined(parts, episode, operator))
+            demos.append(demo_from_decisions(parts, episode, operator))
     return demos
 
 
-def _joined(parts: list[Decision], episode: Episode, operator: str) -> Demonstration:
+def demo_from_decisions(parts: list[Decision], episode: Episode, operator: str) -> Demonstration:
+    """The decisions of a whole episode, in their order, as one demonstration; without pictures."""
     width = parts[0].tick_observations.shape[1]
     return Demonstration(
         observations=np.concatenate([d.tick_observations for d in parts]),

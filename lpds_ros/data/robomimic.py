@@ -2,21 +2,23 @@
 
 Group `data` with attrs `total` and `env_args`; `data/demo_<i>` with `actions` [T, d_a] in [-1, 1], `rewards`, `dones`,
 `states` (here the observation vector) and groups `obs/<feature>` and `next_obs/<feature>`, one dataset for each feature
-of the contract; `mask/success`. Ours beside it, as attrs of `data`: `contract_digest`, the whole `contract` as JSON,
-and `action`, the meaning of an action row.
+of the contract but those made of images: of each stream of these `obs/<stream>_image`, uint8 [T, h, w, 3]; `mask/success`.
+Pictures larger than the contract's are reduced when they are read. Ours beside it, as attrs of `data`: `contract_digest`, the
+whole `contract` as JSON, and `action`, the meaning of an action row.
 """
 
 import dataclasses
 import json
 import os
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
 import numpy as np
 
 from lpds_ros.config import nearest
-from lpds_ros.contract import Contract, contract_from_dict, contract_to_dict
+from lpds_ros.contract import Contract, Stream, contract_from_dict, contract_to_dict
 from lpds_ros.data.demonstration import (
     MAX_TICKS,
     DemoError,
@@ -35,6 +37,7 @@ from lpds_ros.data.mapping import (
     observations_of,
     outcome_of,
 )
+from lpds_ros.images import ImageError, fitted
 
 DEMO = re.compile(r"demo_\d{1,9}", re.ASCII)
 MAX_BYTES = 1 << 30  # of one array
@@ -60,14 +63,14 @@ def write_demos_hdf5(path, demonstrations, contract: Contract) -> Path:
         data.attrs["action"] = json.dumps(contract_to_dict(contract)["action"], sort_keys=True)
         for i, demo in enumerate(demonstrations):
             check_demo(demo, contract, f"demonstration {i}")
-            _write_demo(data.create_group(f"demo_{i}"), demo, slices)
+            _write_demo(data.create_group(f"demo_{i}"), demo, contract, slices)
         names = [f"demo_{i}" for i, demo in enumerate(demonstrations) if demo.success]
         file.create_dataset("mask/success", data=np.array(names, dtype="S32"))
     os.replace(partial, path)
     return path
 
 
-def _write_demo(group, demo, slices):
+def _write_demo(group, demo, contract, slices):
     group.attrs["num_samples"] = len(demo)
     group.attrs["success"] = bool(demo.success)
     group.attrs["seed"] = int(demo.seed)
@@ -75,9 +78,15 @@ def _write_demo(group, demo, slices):
     dones = np.zeros(len(demo), np.int64)
     dones[-1] = 1
     datasets = {"actions": demo.actions, "rewards": demo.rewards, "dones": dones, "states": demo.observations}
+    pictured = {contract.images[stream].name for stream in demo.images}
     for name, where in slices.items():
-        datasets[f"obs/{name}"] = demo.observations[:, where]
-        datasets[f"next_obs/{name}"] = demo.next_observations[:, where]
+        if name not in pictured:
+            datasets[f"obs/{name}"] = demo.observations[:, where]
+            datasets[f"next_obs/{name}"] = demo.next_observations[:, where]
+    for stream in demo.images:
+        pictures = demo.pictures(stream)
+        one = (1, *pictures.shape[1:])
+        group.create_dataset(f"obs/{stream}_image", data=pictures, chunks=one, compression="gzip", shuffle=True)
     for name, array in datasets.items():
         large = {"compression": "gzip", "shuffle": True} if array.nbytes > COMPRESS_FROM_BYTES else {}
         group.create_dataset(name, data=array, **large)
@@ -159,8 +168,13 @@ def _is_own_group(parent, name: str) -> bool:
 
 
 def _numbers(group, key: str, where: str) -> np.ndarray:
-    """An array of numbers that lies in this file. Raises DemoError for one that leads elsewhere, or is larger than anything a
-    demonstration holds: a file of some bytes may declare any size.
+    """An array of numbers that lies in this file."""
+    return _dataset(group, key, where)[()]
+
+
+def _dataset(group, key: str, where: str) -> h5py.Dataset:
+    """It, unread. Raises DemoError for one that leads elsewhere, or is larger than anything a demonstration holds: a file of some
+    bytes may declare any size.
     """
     *folders, name = key.split("/")
     for folder in folders:
@@ -172,7 +186,28 @@ def _numbers(group, key: str, where: str) -> np.ndarray:
         raise DemoError(f"{where}: '{key}' is no array of numbers in this file")
     if not found.shape or len(found) > MAX_TICKS or found.nbytes > MAX_BYTES:
         raise DemoError(f"{where}: '{key}' has shape {found.shape}; at most {MAX_TICKS} ticks and {MAX_BYTES} bytes are read")
-    return found[()]
+    return found
+
+
+@dataclass(frozen=True)
+class _Pictures:
+    """Pictures in a file, in the size that `stream` asks for. shape: (T, h, w, 3)."""
+
+    path: Path
+    key: str
+    stream: Stream
+    shape: tuple[int, ...]
+
+    def read(self) -> np.ndarray:
+        """uint8 [T, h, w, 3]. Raises DemoError."""
+        try:
+            with h5py.File(self.path, "r") as file:
+                pictures = file[self.key][()]
+            if pictures.shape != self.shape:
+                pictures = np.stack([fitted(picture, self.stream) for picture in pictures])
+        except (OSError, KeyError, RuntimeError, ImageError) as error:
+            raise DemoError(f"{self.path}: {self.key}: {error}") from None
+        return pictures
 
 
 def _read_demo(data, name, contract, where, mapping: Mapping | None):
@@ -205,16 +240,21 @@ def _mapped_demo(group, contract: Contract, where: str, mapping: Mapping) -> Dem
 
 def _contracts_demo(group, contract: Contract, where: str) -> Demonstration:
     """Recorded here, or with the contract's names."""
-    columns, after = [], []
+    columns, after, images = [], [], {}
+    rewards = _numbers(group, REWARDS, where)
     for feature in contract.observation:
         key = f"obs/{feature.name}"
+        if feature.stream in contract.images and f"obs/{feature.stream}_image" in group:
+            images[feature.stream] = _pictures(group, feature.stream, contract, where)
+            columns.append(np.zeros((len(rewards), feature.size)))  # what an encoder will make of them
+            after.append(np.zeros((1, feature.size)))
+            continue
         if key not in group:
             raise DemoError(f"{where}: no dataset '{key}', a feature of contract '{contract.name}'")
         column = _numbers(group, key, where)
         columns.append(column.reshape(len(column), -1))
         if f"next_obs/{feature.name}" in group:
-            after.append(_numbers(group, f"next_obs/{feature.name}", where)[-1:].reshape(-1))
-    rewards = _numbers(group, REWARDS, where)
+            after.append(_numbers(group, f"next_obs/{feature.name}", where)[-1:].reshape(1, -1))
     return Demonstration(
         observations=np.concatenate(columns, axis=1),
         actions=_numbers(group, ACTIONS, where),
@@ -222,5 +262,15 @@ def _contracts_demo(group, contract: Contract, where: str) -> Demonstration:
         success=bool(group.attrs.get("success", rewards.sum() > 0)),
         seed=int(group.attrs.get("seed", 0)),
         operator=str(group.attrs.get("operator", "")),
-        final_observation=np.concatenate(after) if len(after) == len(columns) else None,
+        final_observation=np.concatenate(after, axis=1)[0] if len(after) == len(columns) else None,
+        images=images,
     )
+
+
+def _pictures(group, stream: str, contract: Contract, where: str) -> _Pictures:
+    found = _dataset(group, f"obs/{stream}_image", where)
+    if found.dtype != np.uint8 or found.ndim != 4 or found.shape[3] != 3:
+        raise DemoError(f"{where}: 'obs/{stream}_image' must be uint8 [T, h, w, 3], it is {found.dtype} {found.shape}")
+    wanted = contract.streams[stream]
+    shape = (len(found), wanted.height_px, wanted.width_px, 3)
+    return _Pictures(Path(found.file.filename), found.name, wanted, shape)

@@ -81,6 +81,7 @@ def observation_to_msg(record: Observation, contract_digest: str) -> Observation
         gripper_width=float(record.gripper_width),
         robot_mode=int(record.robot_mode),
         robot_error=record.robot_error,
+        encode_s=float(record.encode_s),
         reward=float(record.reward),
         success=bool(record.success),
     )
@@ -106,6 +107,7 @@ def observation_from_msg(message: ObservationMsg, contract: Contract) -> Observa
         success=message.success,
         robot_mode=message.robot_mode,
         robot_error=message.robot_error,
+        encode_s=message.encode_s,
     )
 
 

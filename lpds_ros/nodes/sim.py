@@ -73,8 +73,8 @@ class SimNode(LpdsNode):
         self._warned: dict[str, float] = {}
         self._last_s = 0.0
         self._target_s: float | None = None  # when the arm was last told where to go, until it is braked
-        self._camera = self._make_camera() if p.camera == "sim" else None
-        frames = self._camera.view.frames() if self._camera else ()
+        self._camera = self._make_camera(contract) if p.camera == "sim" else None
+        frames = self._camera.frames() if self._camera else ()
         self._streams = RobotStreams(self, contract.task, self._now_ns(), frames)
         self._serve()
         if p.faults:
@@ -90,10 +90,11 @@ class SimNode(LpdsNode):
 
         return World(contract.task, control_period_ns=contract.period_ns)
 
-    def _make_camera(self):
-        from lpds_ros.nodes.sim_camera import CameraStream
+    def _make_camera(self, contract: Contract):
+        from lpds_ros.nodes.sim_camera import CameraStreams
+        from lpds_ros.sim.camera import camera_views
 
-        return CameraStream(self, self.world.model)
+        return CameraStreams(self, self.world.model, camera_views(contract))
 
     def _serve(self):
         p = self.params
@@ -124,7 +125,7 @@ class SimNode(LpdsNode):
         self.create_timer(HOUSEKEEPING_S, self._housekeep, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def _serve_faults(self):
-        topics = SPOILABLE + (("camera",) if self._camera else ())
+        topics = SPOILABLE + (tuple(self._camera.views) if self._camera else ())
         self._faults = FaultService(self, self.world, self._lock, topics, lockstep=self.lockstep).faults
 
         def spoil(topic, sample):

@@ -23,8 +23,8 @@ class Parameters:
     publish_frequency: float = parameter(20.0, "/tf (realtime)", "Hz", range=(1, 1000))
     feedback_publish_rate: float = parameter(30.0, "feedback of the gripper's actions (realtime)", "Hz", range=(1, 50))
     action_monitor_rate: float = parameter(20.0, "feedback of follow_joint_trajectory (realtime)", "Hz", range=(1, 50))
-    camera: str = parameter("none", "sim: renders camera/camera/*, which needs EGL", choices=("none", "sim"))
-    camera_rate: float = parameter(30.0, "camera/camera/* (realtime; less where rendering is slower)", "Hz", range=(1, 100))
+    camera: str = parameter("none", "sim: renders camera/camera/* and camera/wrist/*, which needs EGL", choices=("none", "sim"))
+    camera_rate: float = parameter(30.0, "their pictures (realtime; less where rendering is slower)", "Hz", range=(1, 100))
     target_timeout_s: float = parameter(
         0.0, "silence on target_pose that brakes the arm (realtime); 0: never, as crisp_controllers", "s", range=(0.0, 10.0)
     )

@@ -2,6 +2,8 @@
 
 A stream that is missing, too old, stamped in the future, unstamped or not finite makes the observation invalid and is
 named in its reason; a zero or a held value is never passed on in its place. Times are nanoseconds of the robot's clock.
+A picture is old when its features arrive: beside it, `data` holds what the robot was then, of each other stream the newest
+sample not younger than the (oldest) picture. The measured pose, joints and width of the observation are always the newest.
 """
 
 import math
@@ -17,6 +19,7 @@ from lpds_ros.records import Observation
 
 # Samples younger than the tick that a stream may hold: 64 ms of the fastest (1 kHz).
 HISTORY = 64
+PICTURE_HISTORY = 1024  # the same, where samples must reach back to a picture's time
 JOINTS = 7
 # Farther from length 1 than this a quaternion is a fault of its source, not rounding.
 QUATERNION_TOLERANCE = 0.05
@@ -25,10 +28,10 @@ QUATERNION_TOLERANCE = 0.05
 class _Stream:
     """Bounded history of one stream: (stamp_ns, {field: float64 array}), oldest first, and why the last was refused."""
 
-    def __init__(self, name: str, topic: str, max_age_s: float):
+    def __init__(self, name: str, topic: str, max_age_s: float, history: int):
         self.label = f"stream '{name}' ({topic})"
         self.max_age_s = max_age_s
-        self.samples: deque[tuple[int, dict[str, np.ndarray]]] = deque(maxlen=HISTORY)
+        self.samples: deque[tuple[int, dict[str, np.ndarray]]] = deque(maxlen=history)
         self.refused = ""
 
     def push(self, stamp_ns: int, fields: dict[str, np.ndarray]):
@@ -61,7 +64,9 @@ class Aligner:
 
     def __init__(self, contract: Contract, robot: RobotWatch | None = None):
         self.contract, self.robot = contract, robot
-        self._streams = {name: _Stream(name, s.topic, s.max_age_s) for name, s in contract.streams.items()}
+        self._images = contract.images
+        history = PICTURE_HISTORY if self._images else HISTORY
+        self._streams = {name: _Stream(name, s.topic, s.max_age_s, history) for name, s in contract.streams.items()}
         self._needed = {name: {"position"} for name in contract.streams}
         for feature in contract.observation:
             for stream in (feature.stream, feature.relative_to):
@@ -117,6 +122,20 @@ class Aligner:
         if not target.refused:
             target.push(stamp_ns, fields)
 
+    def push_features(self, stream: str, stamp_ns: int, features, encode_s: float = 0.0):
+        """Sample of an Image stream: what the encoder made, in `encode_s`, of the picture taken at the stamp; [size] numbers."""
+        target, features = self._stream(stream), np.array(features, np.float64)
+        target.refused = _refusal(stamp_ns, {"image": features})
+        size = self._images[stream].size
+        if not target.refused and features.shape != (size,):
+            target.refused = f"its encoder gave {features.shape} numbers, expected {size}"
+        if not target.refused:
+            target.push(stamp_ns, {"image": features, "encode_s": np.array(encode_s)})
+
+    def refuse(self, stream: str, why: str):
+        """Say of a sample that it cannot be used: the reason names it when the stream has none that is young enough."""
+        self._stream(stream).refused = why
+
     def push_task(self, stamp_ns: int, reward: float, success: bool):
         """Reward and success of the period that ended at the stamp. A repeated stamp counts once."""
         if not (stamp_ns > 0 and math.isfinite(reward)):
@@ -146,6 +165,9 @@ class Aligner:
             fields[name], ages_s[name], reason = self._sample(stream, now_ns, exact)
             if reason:
                 reasons.append(reason)
+        seen = fields
+        if self._images and not (exact or reasons):
+            seen, reasons = self._as_pictured(fields, now_ns)
         if exact and not self._task_at(now_ns):
             reasons.append(f"task state ({self.contract.reward.topic}) has no sample at {now_ns / 1e9:.3f} s")
         if self.robot is not None and (missing := self.robot.missing(now_ns, exact)):
@@ -155,7 +177,7 @@ class Aligner:
             stamp_ns=now_ns,
             valid=not reasons,
             reason="; ".join(reasons),
-            data=self._data(fields, valid=not reasons),
+            data=self._data(seen, valid=not reasons),
             ages_s=ages_s,
             position=_or_nan(fields["pose"], "position", 3),
             orientation=_or_nan(fields["pose"], "orientation", 4),
@@ -165,7 +187,24 @@ class Aligner:
             success=success,
             robot_mode=self.robot.mode if self.robot is not None else OTHER,
             robot_error=self.robot.error if self.robot is not None else "",
+            encode_s=sum(float(fields[name]["encode_s"]) for name in self._images if fields[name]),
         )
+
+    def _as_pictured(self, newest: dict[str, dict], now_ns: int) -> tuple[dict[str, dict], list[str]]:
+        """(fields by stream that go with the pictures, reasons why some do not)."""
+        taken_ns = min(self._streams[name].newest(now_ns)[0] for name in self._images)
+        seen, reasons = dict(newest), []
+        for name, stream in self._streams.items():
+            if name in self._images:
+                continue
+            stamp_ns, seen[name] = stream.newest(taken_ns)
+            apart_s = (taken_ns - stamp_ns) / 1e9
+            if not 0.0 <= apart_s <= stream.max_age_s:
+                reasons.append(
+                    f"{stream.label} has no sample of up to {stream.max_age_s:.2f} s before the picture it goes with: "
+                    f"the nearest is {abs(apart_s):.2f} s {'older' if apart_s > 0 else 'younger'}"
+                )
+        return seen, reasons
 
     def _stream(self, name: str) -> _Stream:
         if name not in self._streams:

@@ -86,7 +86,7 @@ class Manifest:
     """bundle.yaml. state_*: normalisation of the stacked observation [T_o*d_o]; action_*: bounds of each row [d_a].
 
     variants: by name, "fp32" always; empty in bundles of before, whose one decoder serves every form. prefix: whether its graphs
-    take rows that are given.
+    take rows that are given. encoders: stream of images -> file; several streams may share one.
     """
 
     schema: int
@@ -106,12 +106,13 @@ class Manifest:
     contract: Contract
     variants: dict[str, Variant] = field(default_factory=dict)
     prefix: bool = False
+    encoders: dict[str, str] = field(default_factory=dict)
     manifest_digest: str = ""
 
     def tree(self) -> dict:
         """Plain values by field, as they stand in bundle.yaml; what came later is not there where it says nothing."""
         tree = dataclasses.asdict(self) | {"contract": contract_to_dict(self.contract)}
-        return {name: value for name, value in tree.items() if value or name not in ("variants", "prefix")}
+        return {name: value for name, value in tree.items() if value or name not in ("variants", "prefix", "encoders")}
 
     def own_digest(self) -> str:
         """SHA-256 over the canonical JSON of everything but `manifest_digest`."""
@@ -183,6 +184,19 @@ class Bundle:
             raise BundleError(f"{self.path / GOLDEN}: holds no recorded case")
         return cases
 
+    def golden_images(self, stream: str) -> tuple[np.ndarray, np.ndarray]:
+        """Pictures uint8 [N, h, w, 3] of a stream and what its encoder made of them, float32 [N, size]. Raises BundleError."""
+        where, size = self.contract.streams[stream], self.contract.images[stream].size
+        try:
+            arrays = read_arrays(self.read(GOLDEN), MAX_GOLDEN_BYTES)
+            images, features = arrays[f"image_{stream}"], arrays[f"features_{stream}"]
+        except (ValueError, KeyError) as error:
+            raise BundleError(f"{self.path / GOLDEN}: no pictures of stream '{stream}' in it: {error}") from None
+        fits = images.shape[1:] == (where.height_px, where.width_px, 3) and features.shape == (len(images), size)
+        if not (len(images) and fits and images.dtype == np.uint8 and features.dtype == np.float32):
+            raise BundleError(f"{self.path / GOLDEN}: the pictures of stream '{stream}' do not fit the contract")
+        return images, features
+
 
 def load_bundle(path) -> Bundle:
     """Read and verify a bundle folder: every file's size and SHA-256, the contract's digest, the manifest's own.
@@ -205,6 +219,7 @@ def load_bundle(path) -> Bundle:
         if name not in manifest.files:
             raise BundleError(f"{where}: files lists no {name}")
     _check_variants(where, manifest)
+    _check_encoders(where, manifest)
     _same(where, "manifest", manifest.own_digest(), manifest.manifest_digest)
     contract = manifest.contract
     arrays = {}
@@ -241,6 +256,16 @@ def _check_variants(where: Path, manifest: Manifest):
         missing = set(variant.files.values()) - manifest.files.keys()
         if missing:
             raise BundleError(f"{where}: variant {name} is in {sorted(missing)}, which files does not list")
+
+
+def _check_encoders(where: Path, manifest: Manifest):
+    images = manifest.contract.images
+    if manifest.encoders.keys() != images.keys():
+        raise BundleError(
+            f"{where}: encoders are for the streams {sorted(manifest.encoders)}, the contract's images are {sorted(images)}"
+        )
+    if missing := set(manifest.encoders.values()) - manifest.files.keys():
+        raise BundleError(f"{where}: encoders are in {sorted(missing)}, which files does not list")
 
 
 def _verified(folder: Path, name: str, entry: FileEntry) -> bytes:

@@ -57,9 +57,14 @@ class PriorConfig:
     groups: int = _later(8)  # unet: of channels, normalised together
     heads: int = _later(4)  # dit: of the attention
     expansion: int = _later(4)  # dit: hidden units of a block's MLP, in widths
+    # Images: an encoder for each stream, trained with the denoiser, or one that is given (`lpds prior train --encoder`).
+    encoder: Literal["trained", "given"] = _later("trained")
+    encoder_channels: tuple[int, ...] = _later((16, 32))  # of each stage, which halves the picture's sides
+    shift_px: int = _later(4)  # pictures move by up to so much at random, in training
 
     def __post_init__(self):
-        object.__setattr__(self, "channels", tuple(self.channels))  # JSON has lists only
+        for name in ("channels", "encoder_channels"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))  # JSON has lists only
         positive = (
             "width",
             "blocks",
@@ -91,6 +96,9 @@ class PriorConfig:
             raise PriorError("need quantile in (0, 0.5), held_out_share in [0, 1) and ema_decay in [0, 1)")
         if self.time_features % 2 or self.weight_decay < 0:
             raise PriorError("time_features must be even and weight_decay not negative")
+        uneven = [c for c in self.encoder_channels[1:] if not (isinstance(c, int) and c > 0 and c % 8 == 0)]
+        if uneven or not self.encoder_channels or self.shift_px < 0:
+            raise PriorError("encoder_channels must be one or more multiples of 8, and shift_px not negative")
         self._check_network()
 
     def _check_network(self):

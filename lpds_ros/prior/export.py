@@ -35,9 +35,11 @@ from lpds_ros.prior.bundle import (
 )
 from lpds_ros.prior.checkpoint import load_checkpoint
 from lpds_ros.prior.config import PriorError
+from lpds_ros.prior.encoders import EncoderSession, open_encoder
 from lpds_ros.prior.fold import fold_norms
+from lpds_ros.prior.given import ENCODER, Given, read_given
 from lpds_ros.prior.measure import GATE, machine, paced_ms, rmse
-from lpds_ros.prior.parts import OPSET, export_conditioner, export_step
+from lpds_ros.prior.parts import OPSET, export_conditioner, export_encoder, export_step
 from lpds_ros.prior.quantise import has_vnni, quantise
 from lpds_ros.prior.runtime import open_model
 from lpds_ros.prior.sampler import Decoder, time_steps
@@ -83,26 +85,57 @@ def export(
     if unknown := set(variants) - set(FASTER):
         raise PriorError(f"variants {sorted(unknown)} are not known; beside fp32 there is {', '.join(FASTER)}")
     decoder = make_decoder(checkpoint)
+    given = _given(Path(checkpoint_directory), checkpoint)
     try:
         # `actor/` of the bundle it replaces goes with it: it belongs to that prior
         with replaced_folder(out) as fresh:
-            _write(decoder, checkpoint, fresh, name or out.name, licence, prefix, variants, states)
+            encoders, pictures = _write_encoders(fresh, decoder.network.encoders, given, checkpoint)
+            _write(decoder, checkpoint, fresh, name or out.name, licence, prefix, variants, states, encoders, pictures)
             for variant in ("fp32", *variants):
                 DecoderSession(load_bundle(fresh), "cpu", variant=variant)
+            EncoderSession(load_bundle(fresh))
     except BundleError as error:
         raise PriorError(f"export failed, no bundle was written: {error}") from None
     return load_bundle(out)
 
 
-def _write(decoder, checkpoint, folder: Path, name: str, licence: str, prefix: bool, faster, states):
+def _given(directory: Path, checkpoint) -> Given | None:
+    """The frozen encoder that the prior was trained on, where it was. Raises PriorError when it is not the one kept."""
+    if checkpoint.config.encoder != "given":
+        return None
+    given = read_given(directory / ENCODER)
+    if given.digest != checkpoint.demos["encoder"]:
+        trained_on = checkpoint.demos["encoder"]
+        raise PriorError(f"{directory / ENCODER}: sha256 {given.digest[:12]}, trained on {trained_on[:12]}: damaged")
+    return given
+
+
+def _write_encoders(folder: Path, trained, given: Given | None, checkpoint) -> tuple[dict[str, str], dict[str, np.ndarray]]:
+    """(stream -> file written, golden pictures with the features that torch, or the given model, makes of them)."""
+    files, arrays = {}, {}
+    for stream, pictures in checkpoint.part("golden").items():
+        if given is not None:
+            files[stream], model = ENCODER, given.model
+            session = open_encoder(model, "cpu", 1, ENCODER)
+            features = np.concatenate([session.run(["features"], {"image": one[None]})[0] for one in pictures.numpy()])
+        else:
+            files[stream], model = f"{Path(ENCODER).stem}-{stream}.onnx", export_encoder(trained[stream], pictures)
+            with torch.no_grad():
+                features = trained[stream](pictures).numpy()
+        write_whole(folder / files[stream], model)
+        arrays |= {f"image_{stream}": pictures.numpy(), f"features_{stream}": features}
+    return files, arrays
+
+
+def _write(decoder, checkpoint, folder: Path, name: str, licence: str, prefix: bool, faster, states, encoders, pictures):
     golden = [_case(decoder, n, n, given) for n in GOLDEN_BATCHES for given in (False, True)[: 1 + prefix]]
     arrays = {}
     for case in golden:
         parts = CASE if len(case) == len(CASE) else GIVEN_CASE
         arrays |= {f"{part}_{len(case[0])}": array for part, array in zip(parts, case)}
-    write_arrays(folder / GOLDEN, arrays)
+    write_arrays(folder / GOLDEN, arrays | pictures)
     write_whole(folder / WEIGHTS, save({key: tensor.contiguous() for key, tensor in decoder.state_dict().items()}))
-    files, variants = [WEIGHTS, GOLDEN], {}
+    files, variants = [WEIGHTS, GOLDEN, *dict.fromkeys(encoders.values())], {}
     for variant, models in to_onnx(decoder, faster, prefix).items():
         stem = Path(DECODER).stem + ("" if variant == "fp32" else f"-{variant}")
         named = {form: f"{stem}{'' if form == 'loop' else f'-{form}'}.onnx" for form in models}
@@ -113,6 +146,7 @@ def _write(decoder, checkpoint, folder: Path, name: str, licence: str, prefix: b
     variants = _timed(variants, folder, golden[0][:2])
     entries = {file: _entry(folder / file) for file in sorted(files)}
     manifest = _manifest(decoder, checkpoint, entries, variants, name, licence, prefix)
+    manifest = dataclasses.replace(manifest, encoders=encoders)
     manifest = dataclasses.replace(manifest, manifest_digest=manifest.own_digest())
     text = to_yaml(json.loads(json.dumps(manifest.tree())), width=120, default_flow_style=None)
     write_whole(folder / MANIFEST, text.encode())

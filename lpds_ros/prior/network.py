@@ -14,10 +14,12 @@ class Denoiser(nn.Module):
     """x float32 [B, T_p*d_a], state [B, T_o*d_o] normalised, time [B] in [0, 1] -> float32 [B, T_p*d_a].
 
     A network defines `from_state`, `from_time` (of the sinusoids), `step`, and `modulation` where it has one.
+    encoders: by stream of images, trained with it; None where the state comes without them.
     """
 
     def __init__(self, time_features: int):
         super().__init__()
+        self.encoders: nn.ModuleDict | None = None
         self.time_features = time_features
 
     def time_bias(self, time: torch.Tensor) -> torch.Tensor:

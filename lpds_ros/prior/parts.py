@@ -1,4 +1,4 @@
-"""A decoder's two parts as ONNX models, by torch's exporter: the conditioner and one step. No network is used."""
+"""A decoder's two parts and its encoders as ONNX models, by torch's exporter. No network is used."""
 
 import contextlib
 import io
@@ -49,6 +49,12 @@ def export_step(decoder: Decoder) -> onnx.ModelProto:
         condition = decoder.condition(_observation(decoder))[0].clone()
     x = torch.zeros(EXAMPLES, decoder.noise_shape[0] * decoder.noise_shape[1])
     return _exported(Step(decoder), {"x": x, "condition": condition}, "out")
+
+
+def export_encoder(encoder: nn.Module, pictures: torch.Tensor) -> bytes:
+    """image uint8 [B, h, w, 3] -> features, in the same way. pictures: some of its stream."""
+    model = _exported(encoder, {"image": pictures}, "features")
+    return model.SerializeToString(deterministic=True)
 
 
 def _observation(decoder: Decoder) -> torch.Tensor:

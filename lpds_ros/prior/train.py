@@ -17,12 +17,16 @@ from lpds_ros.contract import Contract, require_same_contract
 from lpds_ros.data.demos import digest_demos
 from lpds_ros.prior.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from lpds_ros.prior.config import PriorConfig, PriorError
-from lpds_ros.prior.dataset import Normaliser, check_demos, chunks, fit_normaliser, split
+from lpds_ros.prior.dataset import Normaliser, check_demos, fit_normaliser, split
 from lpds_ros.prior.denoisers import make_denoiser
+from lpds_ros.prior.given import Given, encode_demos
 from lpds_ros.prior.network import Denoiser
 from lpds_ros.prior.sampler import Decoder, Objective
+from lpds_ros.prior.samples import Samples
+from lpds_ros.prior.vision import make_encoders
 from lpds_ros.problem import Problem
 
+GOLDEN_PICTURES = 4
 HELD_OUT_DRAWS = 8  # noise draws for each held-out chunk, the same at every evaluation
 
 
@@ -35,8 +39,11 @@ def train(
     resume: bool = False,
     progress: bool = False,
     should_stop=lambda: False,
+    encoder: Given | None = None,
 ) -> Path:
     """Train a prior and return the checkpoint directory `out`.
+
+    Of a contract with images the encoders are trained with it, unless a frozen one is given as `encoder`.
 
     `should_stop` is asked after every update; when it says yes a checkpoint is written and training ends early (resume
     it). `resume` goes on from the checkpoint in `out`, with its config (`config` may be None, or differ in `updates`
@@ -46,11 +53,14 @@ def train(
     demonstrations, out = list(demonstrations), Path(out)
     check_demos(demonstrations, contract)
     if resume:
-        run = _resumed(out, demonstrations, contract, config)
+        run = _resumed(out, demonstrations, contract, config, encoder)
     else:
         if (out / "checkpoint.json").exists():
             raise PriorError(f"{out} already holds a training run: resume it, or choose another directory")
-        run = _Run(demonstrations, contract, config or PriorConfig())
+        config = dataclasses.replace(config or PriorConfig(), encoder="trained" if encoder is None else "given")
+        run = _Run(demonstrations, contract, config, out, encoder)
+        if encoder is not None:
+            encoder.keep(out)
     with _threads(run.config.threads):
         bar = tqdm(
             total=run.config.updates, initial=run.update, disable=not progress, unit="update", dynamic_ncols=True
@@ -74,7 +84,9 @@ def train(
 
 def make_network(contract: Contract | Problem, config: PriorConfig) -> Denoiser:
     """An untrained denoiser of the contract's sizes; its weights are drawn from torch's global generator."""
-    return make_denoiser(contract.noise_shape, contract.state_size, config)
+    network = make_denoiser(contract.noise_shape, contract.state_size, config)
+    network.encoders = make_encoders(contract, config)
+    return network
 
 
 def make_decoder(checkpoint: Checkpoint) -> Decoder:
@@ -89,18 +101,23 @@ def make_decoder(checkpoint: Checkpoint) -> Decoder:
 class _Run:
     """The state of one training run; `step` is one update."""
 
-    def __init__(self, demonstrations, contract, config):
+    def __init__(self, demonstrations, contract, config, folder: Path, encoder: Given | None):
         self.config, self.contract, self.update, self.history = config, contract, 0, []
-        training, held_out = split(demonstrations, config)
         self.demos = {
             "digest": digest_demos(demonstrations),
             "count": len(demonstrations),
             "ticks": sum(map(len, demonstrations)),
-            "held_out": len(held_out),
         }
+        self.golden = golden_pictures(demonstrations, contract)
+        if encoder is not None:
+            demonstrations = encode_demos(demonstrations, contract, encoder)
+            self.demos["encoder"] = encoder.digest
+        training, held_out = split(demonstrations, config)
+        self.demos["held_out"] = len(held_out)
         self.normaliser = fit_normaliser(training, contract, config)
-        self.states, self.actions = self._arrays(training)
-        self.held_out = self._arrays(held_out) if held_out else None
+        seen = (contract, self.normaliser, () if encoder is not None else tuple(contract.images), folder)
+        self.training = Samples(training, *seen)
+        self.held_out = Samples(held_out, *seen) if held_out else None
         self.objective = Objective(config)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
@@ -110,19 +127,15 @@ class _Run:
             self.network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
         )
 
-    def _arrays(self, demonstrations):
-        states, actions = chunks(demonstrations, self.contract)
-        actions = self.normaliser.normalise_action(actions).reshape(len(actions), -1)
-        return torch.from_numpy(self.normaliser.normalise_state(states)), torch.from_numpy(actions)
-
     def step(self) -> float:
         """One update of the weights and of their average. Returns the loss; PriorError when it is not finite."""
         generator = _generator(self.config.seed, self.update)
-        rows = torch.randint(len(self.states), (self.config.batch,), generator=generator)
-        action = self.actions[rows]
+        rows = torch.randint(len(self.training), (self.config.batch,), generator=generator)
+        action = self.training.actions[rows]
         noise = torch.randn(action.shape, generator=generator)
         time = self.objective.sample_times(len(rows), generator)
-        loss = self.objective.loss(self.network, self.states[rows], action, noise, time)
+        state = self.training.state(rows, self.network.encoders, self.config.shift_px, generator)
+        loss = self.objective.loss(self.network, state, action, noise, time)
         if not torch.isfinite(loss):
             raise PriorError(f"the loss became {loss.item()} at update {self.update}: lower learning_rate")
         self.optimiser.zero_grad()
@@ -148,7 +161,8 @@ class _Run:
         if self.held_out is not None:
             network = make_network(self.contract, self.config)
             network.load_state_dict(self.ema)
-            state, action = (array.repeat(HELD_OUT_DRAWS, 1) for array in self.held_out)
+            state = self.held_out.all_states(network.encoders).repeat(HELD_OUT_DRAWS, 1)
+            action = self.held_out.actions.repeat(HELD_OUT_DRAWS, 1)
             generator = _generator(self.config.seed, -1)
             noise = torch.randn(action.shape, generator=generator)
             time = self.objective.sample_times(len(state), generator)
@@ -163,6 +177,7 @@ class _Run:
                 tensors[f"adam.{key}.{name}"] = tensor
         for field in dataclasses.fields(Normaliser):
             tensors[f"normaliser.{field.name}"] = torch.from_numpy(getattr(self.normaliser, field.name))
+        tensors |= {f"golden.{stream}": torch.from_numpy(pictures) for stream, pictures in self.golden.items()}
         return Checkpoint(self.config, self.contract, self.update, tensors, self.demos, self.history)
 
     def restore(self, checkpoint: Checkpoint):
@@ -175,7 +190,19 @@ class _Run:
         self.update, self.history = checkpoint.update, list(checkpoint.history)
 
 
-def _resumed(out, demonstrations, contract, config) -> _Run:
+def golden_pictures(demonstrations, contract: Contract | Problem) -> dict[str, np.ndarray]:
+    """Some pictures of each stream that its exported encoder will have to reproduce: uint8 [GOLDEN_PICTURES, h, w, 3].
+
+    Raises DemoError when a demonstration has none.
+    """
+    chosen = [demonstrations[i] for i in np.linspace(0, len(demonstrations) - 1, GOLDEN_PICTURES).astype(int)]
+    return {
+        stream: np.stack([demo.pictures(stream)[len(demo) * i // GOLDEN_PICTURES] for i, demo in enumerate(chosen)])
+        for stream in contract.images
+    }
+
+
+def _resumed(out, demonstrations, contract, config, encoder) -> _Run:
     checkpoint = load_checkpoint(out)
     require_same_contract(contract, checkpoint.contract.digest, str(out))
     digest = digest_demos(demonstrations)
@@ -184,10 +211,12 @@ def _resumed(out, demonstrations, contract, config) -> _Run:
             f"{out} was trained on demonstrations {checkpoint.demos['digest'][:12]}, these are {digest[:12]}: "
             "resume with the same ones, or start anew in another directory"
         )
-    config = config or checkpoint.config
+    if (encoder.digest if encoder else None) != checkpoint.demos.get("encoder"):
+        raise PriorError(f"{out} was trained with another --encoder: resume with the same one, or start anew elsewhere")
+    config = dataclasses.replace(config or checkpoint.config, encoder=checkpoint.config.encoder)
     if dataclasses.replace(config, updates=checkpoint.config.updates) != checkpoint.config:
         raise PriorError(f"{out} was trained with another configuration: resume without one, or start anew elsewhere")
-    run = _Run(demonstrations, contract, config)
+    run = _Run(demonstrations, contract, config, out, encoder)
     run.restore(checkpoint)
     return run
 

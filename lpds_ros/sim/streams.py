@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from lpds_ros.config import nearest
-from lpds_ros.contract import Contract
+from lpds_ros.contract import IMAGE, Contract
 from lpds_ros.sim.state import SimulationError, WorldState
 
 STATE = "franka_robot_state_broadcaster"
@@ -29,11 +29,15 @@ JOINTS: dict[str, Callable[[WorldState], tuple]] = {
         np.concatenate([s.tau, FINGER_ZERO]),
     ),
 }
+# Image topics, as of a realsense2_camera with this name in the namespace camera.
+CAMERAS = ("camera", "wrist")
+PICTURES = {f"camera/{name}/color/image_raw": name for name in CAMERAS}
 
 
 def check_streams(contract: Contract):
     """Raise SimulationError when the contract names a topic the simulation does not publish."""
-    known = {**{t: "geometry_msgs/msg/PoseStamped" for t in POSES}, **{t: "sensor_msgs/msg/JointState" for t in JOINTS}}
+    known = dict.fromkeys(POSES, "geometry_msgs/msg/PoseStamped") | dict.fromkeys(JOINTS, "sensor_msgs/msg/JointState")
+    known |= dict.fromkeys(PICTURES, IMAGE)
     for name, stream in contract.streams.items():
         if known.get(stream.topic) != stream.type:
             raise SimulationError(
@@ -43,12 +47,12 @@ def check_streams(contract: Contract):
 
 
 def feed(aligner, state: WorldState, reward: float, success: bool):
-    """Push every stream of the aligner's contract, then reward and success, as the node publishes them."""
+    """Push every stream of the aligner's contract but its images, then reward and success, as the node publishes them."""
     for name, stream in aligner.contract.streams.items():
         if stream.topic in POSES:
             aligner.push_pose(name, state.stamp_ns, *POSES[stream.topic](state))
         elif stream.topic in JOINTS:
             aligner.push_joints(name, state.stamp_ns, *JOINTS[stream.topic](state))
-        else:
+        elif not stream.is_image:
             check_streams(aligner.contract)
     aligner.push_task(state.stamp_ns, reward, success)
