@@ -160,3 +160,11 @@ def delayed_bundle(tmp_path_factory):
     from bundles import make_tiny_bundle
 
     return make_tiny_bundle(tmp_path_factory.mktemp("delayed"), executed=4, delay=4)
+
+
+@pytest.fixture(scope="session")
+def pictured_bundle(tmp_path_factory):
+    """A prior that sees: encoders for two cameras of 16 x 16 pixels. Its checkpoint is in run/ beside it."""
+    from pictured import make_pictured_bundle
+
+    return make_pictured_bundle(tmp_path_factory.mktemp("pictured"))

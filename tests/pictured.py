@@ -1,12 +1,16 @@
 """Small demonstrations with pictures: a bright square where the thing is, seen by two cameras of few pixels."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
 from lpds_ros.contract import Contract, contract_directory, load_contract
 from lpds_ros.data.demos import Demonstration
+from lpds_ros.prior.bundle import Bundle
 from lpds_ros.prior.config import PriorConfig
+from lpds_ros.prior.export import export
+from lpds_ros.prior.train import train
 
 SIDE = 16
 SMALL = PriorConfig(
@@ -49,3 +53,9 @@ def pictured_demos(contract: Contract, count: int = 4, ticks: int = 12, seed: in
         images = {"front": pictures, "wrist": pictures[:, ::-1].copy()}
         demos.append(Demonstration(observations, actions, rewards, True, seed=i, operator="test", images=images))
     return demos
+
+
+def make_pictured_bundle(folder: Path) -> Bundle:
+    """A prior trained on them for a moment, exported to `folder`/pictured; the run it came from is `folder`/run."""
+    contract = small_contract()
+    return export(train(pictured_demos(contract), contract, folder / "run", SMALL), folder / "pictured")

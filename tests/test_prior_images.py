@@ -32,16 +32,6 @@ def contract():
     return small_contract()
 
 
-@pytest.fixture(scope="module")
-def run(contract, tmp_path_factory):
-    return train(pictured_demos(contract), contract, tmp_path_factory.mktemp("run"), SMALL)
-
-
-@pytest.fixture(scope="module")
-def bundle(run, tmp_path_factory):
-    return export(run, tmp_path_factory.mktemp("bundle") / "pictured")
-
-
 def test_keypoints_are_where_the_picture_shows_the_thing():
     torch.manual_seed(0)
     encoder = ImageEncoder(1, (8,))
@@ -125,8 +115,9 @@ def test_a_demonstration_without_pictures_cannot_train_an_encoder(contract, tmp_
 # -- the bundle ------------------------------------------------------------------------------------------------------
 
 
-def test_the_bundle_encodes_as_torch_did_and_its_decoder_takes_the_features(run, bundle, contract):
-    session, checkpoint = EncoderSession(bundle), load_checkpoint(run)
+def test_the_bundle_encodes_as_torch_did_and_its_decoder_takes_the_features(pictured_bundle, contract):
+    bundle = pictured_bundle
+    session, checkpoint = EncoderSession(bundle), load_checkpoint(bundle.path.parent / "run")
     encoders = make_decoder(checkpoint).network.encoders
     for name in contract.images:
         picture = np.random.default_rng(1).integers(0, 256, (SIDE, SIDE, 3), np.uint8)
@@ -137,8 +128,8 @@ def test_the_bundle_encodes_as_torch_did_and_its_decoder_takes_the_features(run,
     assert set(bundle.info.encoders.values()) < set(bundle.info.files)
 
 
-def test_an_encoder_that_answers_otherwise_is_refused(bundle, tmp_path):
-    bundle = load_bundle(shutil.copytree(bundle.path, tmp_path / "altered"))
+def test_an_encoder_that_answers_otherwise_is_refused(pictured_bundle, tmp_path):
+    bundle = load_bundle(shutil.copytree(pictured_bundle.path, tmp_path / "altered"))
     model = onnx.load(bundle.path / "encoder-front.onnx")
     for tensor in model.graph.initializer:
         if tensor.name.endswith("to_maps.weight"):
