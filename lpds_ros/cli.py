@@ -28,6 +28,7 @@ EXTRAS = {
     "tqdm": "train",
     "matplotlib": "train",
     "hid": "teleop",
+    "cv2": "vision",
     "pyrealsense2": "realsense",
     "pyarrow": "lerobot",
     "av": "lerobot",
@@ -40,9 +41,9 @@ BUILT_BY_SETUP = ("rclpy", "lpds_msgs", "franka_msgs", "control_msgs", "tf2_msgs
 
 
 def verbs() -> dict[str, Path]:
-    """Every verb as it is typed ("prior train") and its file."""
+    """Every verb as it is typed ("prior train", "calibrate hand-eye") and its file."""
     files = sorted(path for path in COMMANDS.glob("*.py") if not path.name.startswith("_"))
-    return {path.stem.replace("_", " "): path for path in files}
+    return {path.stem.replace("_", " ", 1).replace("_", "-"): path for path in files}
 
 
 def help_of(path: Path) -> str:

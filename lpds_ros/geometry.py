@@ -79,3 +79,42 @@ def slerp(a: np.ndarray, b: np.ndarray, share: float) -> np.ndarray:
         return b
     turned = multiply(from_rotation_vector(share * to_rotation_vector(multiply(b, conjugate(a)))), a)
     return turned / math.sqrt(float(turned @ turned))
+
+
+def rotation_matrix(q: np.ndarray) -> np.ndarray:
+    """Rotation matrix [3, 3] of a unit quaternion."""
+    x, y, z, w = q.tolist()
+    return np.array(
+        [
+            [1.0 - 2.0 * (y * y + z * z), 2.0 * (x * y - z * w), 2.0 * (x * z + y * w)],
+            [2.0 * (x * y + z * w), 1.0 - 2.0 * (x * x + z * z), 2.0 * (y * z - x * w)],
+            [2.0 * (x * z - y * w), 2.0 * (y * z + x * w), 1.0 - 2.0 * (x * x + y * y)],
+        ]
+    )
+
+
+def from_rotation_matrix(r: np.ndarray) -> np.ndarray:
+    """Canonical unit quaternion of a rotation matrix [3, 3]: the largest of four equal forms, so that none divides by nothing."""
+    (a, b, c), (d, e, f), (g, h, i) = r.tolist()
+    rows = (
+        (1.0 + a - e - i, b + d, c + g, h - f),
+        (b + d, 1.0 - a + e - i, f + h, c - g),
+        (c + g, f + h, 1.0 - a - e + i, d - b),
+        (h - f, c - g, d - b, 1.0 + a + e + i),
+    )
+    return canonical(np.array(max(rows, key=lambda row: sum(v * v for v in row))))
+
+
+def pose_matrix(position: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """Homogeneous transform [4, 4] of a position [3] m and a unit quaternion."""
+    matrix = np.eye(4)
+    matrix[:3, :3], matrix[:3, 3] = rotation_matrix(q), position
+    return matrix
+
+
+def inverse_pose(matrix: np.ndarray) -> np.ndarray:
+    """The inverse of a homogeneous transform [4, 4]."""
+    inverse = np.eye(4)
+    inverse[:3, :3] = matrix[:3, :3].T
+    inverse[:3, 3] = -matrix[:3, :3].T @ matrix[:3, 3]
+    return inverse
