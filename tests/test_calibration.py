@@ -14,7 +14,7 @@ from rendered import INFO, SIZE, D, K, facing, pose_of, shots  # noqa: E402
 
 from lpds_ros.config import ConfigError, build  # noqa: E402
 from lpds_ros.geometry import from_rotation_matrix, inverse_pose, rotation_matrix  # noqa: E402
-from lpds_ros.perception.calibration.board import Board, CalibrationError, View, load_board  # noqa: E402
+from lpds_ros.perception.calibration.board import Board, load_board  # noqa: E402
 from lpds_ros.perception.calibration.calib_file import (  # noqa: E402
     Calibration,
     Frames,
@@ -25,9 +25,10 @@ from lpds_ros.perception.calibration.calib_file import (  # noqa: E402
     write_samples,
 )
 from lpds_ros.perception.calibration.camera_info import camera_info, project, read_camera_info, write_camera_info  # noqa: E402
-from lpds_ros.perception.calibration.hand_eye import Sample, board_pose, calibrate_hand_eye, difference  # noqa: E402
+from lpds_ros.perception.calibration.hand_eye import board_pose, calibrate_hand_eye, difference  # noqa: E402
 from lpds_ros.perception.calibration.intrinsics import calibrate_camera  # noqa: E402
 from lpds_ros.perception.calibration.printing import board_pdf, board_png, page_m  # noqa: E402
+from lpds_ros.perception.calibration.records import CalibrationError, Sample, View  # noqa: E402
 
 BOARD = load_board()
 PLACES = [(x, y) for x in (-0.13, 0.0, 0.13) for y in (-0.08, 0.0, 0.08)] * 2

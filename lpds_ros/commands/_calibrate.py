@@ -6,8 +6,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from lpds_ros.perception.calibration.board import CalibrationError, load_board
+from lpds_ros.perception.calibration.board import load_board
 from lpds_ros.perception.calibration.guide import Guide
+from lpds_ros.perception.calibration.records import CalibrationError
 from lpds_ros.perception.calibration.session import Session
 from lpds_ros.perception.frames import FixedFrames
 

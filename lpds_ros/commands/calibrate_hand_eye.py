@@ -7,7 +7,6 @@ import numpy as np
 
 from lpds_ros.commands._calibrate import Known, add_shared, session_of, table, take
 from lpds_ros.commands._calibration_picture import draw_hand_eye
-from lpds_ros.perception.calibration.board import CalibrationError
 from lpds_ros.perception.calibration.calib_file import (
     Calibration,
     Frames,
@@ -18,7 +17,8 @@ from lpds_ros.perception.calibration.calib_file import (
 )
 from lpds_ros.perception.calibration.camera_info import CameraInfo, read_camera_info
 from lpds_ros.perception.calibration.guide import Guide
-from lpds_ros.perception.calibration.hand_eye import HandEye, Kind, Sample, board_pose, calibrate_hand_eye
+from lpds_ros.perception.calibration.hand_eye import HandEye, board_pose, calibrate_hand_eye
+from lpds_ros.perception.calibration.records import CalibrationError, Kind, Sample
 from lpds_ros.perception.calibration.session import Session
 
 HELP = "where a camera sits, on the hand or in the cell: lpds calibrate hand-eye runs/cal/wrist --kind eye_in_hand --live"

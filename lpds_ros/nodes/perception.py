@@ -24,9 +24,11 @@ from lpds_ros.images import Picture
 from lpds_ros.nodes import qos
 from lpds_ros.nodes.messages import observation_to_msg, pose_arrays, stamp_ns
 from lpds_ros.nodes.perception_robot import RobotStateReader
+from lpds_ros.nodes.static_frames import publish_calibrations
 from lpds_ros.nodes.threads import NodeThread
 from lpds_ros.parameters import parameter
 from lpds_ros.perception.align import Aligner
+from lpds_ros.perception.calibration.calib_file import read_calibration
 from lpds_ros.perception.encoding import EncoderLoop
 from lpds_ros.perception.robot import RobotState, RobotWatch
 from lpds_ros.prior.bundle import load_bundle
@@ -51,6 +53,7 @@ class Parameters(RealtimeParameters):
     robot_state_max_age_s: float = parameter(0.2, "oldest robot state an observation may have (realtime)", "s", (0.01, 5.0))
     bundle: str = parameter("", "the prior, whose encoders see the contract's images; empty: their features are zero (recording)")
     encoder_provider: str = parameter("cpu", "where they run", choices=tuple(PROVIDERS))
+    calibration: str = parameter("", "where cameras sit: .calib files, separated by commas, published on /tf_static")
     missing_s: float = parameter(1.0, "wall time after which a missing stream is said (lockstep)", "s", (0.05, 60.0))
 
 
@@ -90,6 +93,9 @@ class PerceptionNode(LpdsNode):
             self._robot = RobotStateReader(self, topic, self._on_robot if self._lockstep else None)
         if self.contract.images:
             self._open_eyes()
+        if self.params.calibration:
+            files = [read_calibration(path) for path in self.params.calibration.split(",")]
+            self._placed = publish_calibrations(self, files, time.time_ns())
         self.clock = TickClock(self.contract.period_ns, -round(self.params.lead_s * 1e9))
         if self._lockstep:
             self.create_timer(self.params.missing_s / LOOKS, self._look, clock=Clock(clock_type=ClockType.STEADY_TIME))

@@ -113,7 +113,7 @@ class Camera:
         visual.quality.offsamples = 0  # a software driver pays for each sample
         visual.headlight.ambient[:] = 0.35
         self._data = mujoco.MjData(self._model)
-        self._scene = mujoco.MjvScene(self._model, maxgeom=500)
+        self._scene = mujoco.MjvScene(self._model, maxgeom=model.ngeom + 100)
         self._scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = 0
         self._option, self._camera = mujoco.MjvOption(), mujoco.MjvCamera()
         self._option.sitegroup[:] = 0  # points that only the model knows

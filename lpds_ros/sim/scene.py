@@ -3,12 +3,13 @@
 import mujoco
 
 from lpds_ros.sim.arm import CONTACT_SOLIMP, CONTACT_SOLREF, add_arm
+from lpds_ros.sim.prints import Print, add_prints
 from lpds_ros.sim.tasks import Scene, Task
 
 OBJECT_BODY, OBJECT_GEOM, OBJECT_JOINT = "object", "object", "object"
 
 
-def build_model(scene: Scene, task: Task) -> mujoco.MjModel:
+def build_model(scene: Scene, task: Task, prints: tuple[Print, ...] = ()) -> mujoco.MjModel:
     """Compile the model (0.02 s); implicitfast, elliptic cones and impratio 10 hold a grasp at 1 kHz."""
     spec = mujoco.MjSpec()
     spec.modelname = f"lpds_{task.name}"
@@ -22,6 +23,7 @@ def build_model(scene: Scene, task: Task) -> mujoco.MjModel:
     add_arm(spec, scene.finger_friction)
     _add_table(spec, scene, task)
     _add_object(spec, task)
+    add_prints(spec, prints)
     return spec.compile()
 
 

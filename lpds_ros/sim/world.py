@@ -14,6 +14,7 @@ from lpds_ros.sim.hand import Hand
 from lpds_ros.sim.impedance import ImpedanceGains, ImpedanceLaw
 from lpds_ros.sim.joint_law import ARM, JointLaw
 from lpds_ros.sim.plant import Plant
+from lpds_ros.sim.prints import Print
 from lpds_ros.sim.scene import OBJECT_BODY, OBJECT_GEOM, OBJECT_JOINT, build_model
 from lpds_ros.sim.state import (
     FIRST_STAMP_NS,
@@ -35,13 +36,20 @@ class World:
     """A task's cell under the 1 kHz impedance law. Deterministic: the same calls after `reset(seed)` give equal bits.
 
     Simulated time starts at one second and never goes back: `reset` moves it on by one control period.
-    Raises TaskError for an unknown task or region.
+    prints: what is to be seen on things, besides their colour. Raises TaskError for an unknown task or region.
     """
 
-    def __init__(self, task: str | Task, *, control_period_ns: int, gains: ImpedanceGains | None = None):
+    def __init__(
+        self,
+        task: str | Task,
+        *,
+        control_period_ns: int,
+        gains: ImpedanceGains | None = None,
+        prints: tuple[Print, ...] = (),
+    ):
         self.task = load_task(task) if isinstance(task, str) else task
         self.control_period_ns = int(control_period_ns)
-        self.model = build_model(load_scene(), self.task)
+        self.model = build_model(load_scene(), self.task, prints)
         self.data = mujoco.MjData(self.model)
         self._site = self.model.site(fr3.TCP_SITE).id
         law = ImpedanceLaw(self.model, self.data, self._site, gains or ImpedanceGains())

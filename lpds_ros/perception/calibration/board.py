@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from lpds_ros.config import ConfigError, build, nearest, read_yaml
+from lpds_ros.perception.calibration.records import View
 from lpds_ros.resources import resource
 
 DICTIONARIES = tuple(sorted(name for name in vars(cv2.aruco) if name.startswith("DICT_")))
@@ -19,25 +20,11 @@ BOARD = "calibration/charuco.yaml"
 MIN_CORNERS = 8  # of a view: fewer say little, and may lie on one line
 
 
-class CalibrationError(ValueError):
-    """Samples that give no calibration, or a bad one; the text says what is wrong with them and what to take."""
-
-
 def dictionary(name: str) -> cv2.aruco.Dictionary:
     """OpenCV's predefined dictionary by its name. Raises ConfigError naming the nearest."""
     if name not in DICTIONARIES:
         raise ConfigError(f"dictionary: unknown '{name}'{nearest(name, DICTIONARIES)}")
     return cv2.aruco.getPredefinedDictionary(getattr(cv2.aruco, name))
-
-
-@dataclass(frozen=True)
-class View:
-    """One picture of the board. ids int [n]: which corners; corners float64 [n, 2]: where, px; points [n, 3]: in the board, m."""
-
-    name: str
-    ids: np.ndarray
-    corners: np.ndarray
-    points: np.ndarray
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import numpy as np
 from lpds_ros.config import ConfigError, build, read_yaml, to_yaml
 from lpds_ros.durable import write_whole
 from lpds_ros.geometry import from_rotation_matrix, inverse_pose, pose_matrix
-from lpds_ros.perception.calibration.hand_eye import Kind, Sample
+from lpds_ros.perception.calibration.records import Kind, Sample
 
 QUATERNION_TOLERANCE = 1e-3
 

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 
 from lpds_ros.perception.calibration import excitation, intrinsics
-from lpds_ros.perception.calibration.board import View
 from lpds_ros.perception.calibration.hand_eye import MIN_SAMPLES
+from lpds_ros.perception.calibration.records import View
 from lpds_ros.perception.calibration.session import Session
 
 STILL_PX, STILL_M, STILL_RAD = 0.7, 3e-4, np.deg2rad(0.1)

@@ -6,7 +6,6 @@ that it is fixed to: the closed-form solvers find X from that, the refinement X 
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 import cv2
 import numpy as np
@@ -18,12 +17,11 @@ from lpds_ros.geometry import (
     rotation_matrix,
     to_rotation_vector,
 )
-from lpds_ros.perception.calibration.board import CalibrationError, View
 from lpds_ros.perception.calibration.camera_info import CameraInfo, project
 from lpds_ros.perception.calibration.excitation import Turns, turns_of
 from lpds_ros.perception.calibration.least_squares import minimise
+from lpds_ros.perception.calibration.records import CalibrationError, Kind, Sample, View
 
-Kind = Literal["eye_in_hand", "eye_on_base"]
 METHODS = {
     "Tsai-Lenz": cv2.CALIB_HAND_EYE_TSAI,
     "Park": cv2.CALIB_HAND_EYE_PARK,
@@ -36,16 +34,6 @@ SIGMA_M, SIGMA_RAD = 1e-3, np.deg2rad(0.1)  # what makes a metre and a radian co
 OUTLIER, MAX_OUTLIERS = 4.0, 0.25  # times the median residual; share of the samples
 FLOOR_M, FLOOR_RAD = 5e-4, np.deg2rad(0.1)  # below these no sample is an outlier
 MAX_RESIDUAL_M, MAX_RESIDUAL_RAD = 5e-3, np.deg2rad(1.0)
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One pose. hand [4, 4]: in the base frame; board [4, 4]: in the camera's frame; view: its corners, if known."""
-
-    name: str
-    hand: np.ndarray
-    board: np.ndarray
-    view: View | None = None
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from lpds_ros.perception.calibration.board import CalibrationError, View
 from lpds_ros.perception.calibration.camera_info import CameraInfo, camera_info
+from lpds_ros.perception.calibration.records import CalibrationError, View
 
 GRID = (6, 4)  # cells of the picture, across and down
 MIN_VIEWS, MIN_COVERAGE, MIN_TILT_RAD = 10, 0.6, np.deg2rad(25.0)

@@ -13,7 +13,8 @@ import numpy as np
 from lpds_ros.config import ConfigError, read_yaml, to_yaml
 from lpds_ros.durable import write_whole
 from lpds_ros.geometry import from_rotation_matrix, pose_matrix
-from lpds_ros.perception.calibration.board import Board, View
+from lpds_ros.perception.calibration.board import Board
+from lpds_ros.perception.calibration.records import View
 
 POSES = "poses.yaml"
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
