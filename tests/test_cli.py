@@ -7,6 +7,7 @@ import sys
 import types
 
 import pytest
+from fake_realsense import Sdk
 from waiting import PATIENCE_S
 
 from lpds_ros import cli
@@ -86,6 +87,19 @@ def test_missing_optional_module_names_the_line_that_brings_it(verb, capsys):
     verb(raising(ModuleNotFoundError("No module named 'torch'", name="torch")))
     assert cli.main(["doctor"]) == 2
     assert "pip install 'lpds_ros[train]'" in capsys.readouterr().err
+
+
+def test_doctor_names_the_cameras_it_finds_and_what_is_wrong_with_them(monkeypatch):
+    sdk = Sdk(serials=("A1", "B2"))
+    monkeypatch.setattr(_checks, "librealsense", lambda: sdk)
+    assert _checks.camera().ok and "RealSense D435 A1 on USB 3.2, RealSense D435 B2" in _checks.camera().found
+    sdk.usb = "2.1"
+    assert "A1, B2: on USB 2" in _checks.camera().fix
+    sdk.serials = []
+    assert not _checks.camera().ok and "USB 3" in _checks.camera().fix
+    monkeypatch.undo()
+    monkeypatch.setitem(sys.modules, "pyrealsense2", None)
+    assert "lpds_ros[realsense]" in _checks.camera().fix
 
 
 def test_doctor_fails_only_for_what_the_simulation_needs(monkeypatch, capsys):

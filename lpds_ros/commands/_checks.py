@@ -11,6 +11,7 @@ from pathlib import Path
 
 from lpds_ros.config import ConfigError
 from lpds_ros.environment import PROFILE_VARIABLES
+from lpds_ros.perception.librealsense import CameraError, attached, librealsense
 from lpds_ros.prior.bundle import load_bundle
 from lpds_ros.prior.session import DecoderSession
 from lpds_ros.realtime import LIMITS
@@ -123,16 +124,15 @@ def mujoco() -> Check:
 def camera() -> Check:
     name = "RealSense"
     try:
-        library = importlib.import_module("pyrealsense2")
-        count = len(library.context().query_devices())
-    except ImportError as error:
-        if "libusb" in str(error):
-            return _absent(name, False, str(error), "sudo apt install libusb-1.0-0")
-        return _absent(name, False, "pyrealsense2 is not installed", "for a camera: pip install 'lpds_ros[realsense]'")
-    except RuntimeError as error:
-        return _absent(name, False, str(error), "replug the camera; install librealsense's udev rules")
-    fix = "" if count else "no camera answers: plug it into USB 3; inside a container pass the device in"
-    return Check(name, bool(count), False, f"pyrealsense2 {_version('pyrealsense2')}, {count} camera(s)", fix)
+        found = attached(librealsense())
+    except CameraError as error:
+        return _absent(name, False, error.problem, error.remedy)
+    text = f"pyrealsense2 {_version('pyrealsense2')}: {', '.join(map(str, found)) or 'no camera answers'}"
+    if not found:
+        return _absent(name, False, text, "plug it into USB 3; inside a container pass the device in")
+    slow = [camera.serial for camera in found if camera.usb.startswith("2")]
+    fix = f"{', '.join(slow)}: on USB 2 there are few profiles, use a port and a cable of USB 3" if slow else ""
+    return Check(name, True, False, text, fix)
 
 
 def spacemouse() -> Check:

@@ -1,0 +1,102 @@
+"""As much of pyrealsense2 as lpds_ros uses, for faults that a recording cannot show: cameras that are busy, vanish and return."""
+
+from types import SimpleNamespace
+
+import numpy as np
+
+WIDTH, HEIGHT = 8, 6
+
+
+class Sdk:
+    """Stands in for the module. serials: plugged in. failures: what the next starts raise, one each, then none. Pictures are
+    taken from `pictures`; an empty list is silence. `said`: what was asked of it, in order.
+    """
+
+    usb = "3.2"
+
+    def __init__(self, serials=("A1",), failures=()):
+        self.serials, self.failures, self.said, self.pictures = list(serials), list(failures), [], []
+        self.stream = SimpleNamespace(color="color", depth="depth")
+        self.format = SimpleNamespace(rgb8="rgb8", z16="z16")
+        self.distortion = SimpleNamespace(kannala_brandt4="kannala_brandt4")
+        self.camera_info = SimpleNamespace(serial_number="serial", name="name", usb_type_descriptor="usb")
+        self.config, self.pipeline = lambda: Config(), lambda: Pipeline(self)
+        self.context = lambda: SimpleNamespace(query_devices=lambda: [Device(self, serial) for serial in self.serials])
+        self.align = lambda stream: SimpleNamespace(process=lambda frames: frames)
+
+    def show(self, number: int, own_ms: float, domain: str = "global_time", depth: bool = True):
+        """One more picture, of pixels worth its number."""
+        self.pictures.append(Frames(number, own_ms, domain, depth))
+
+
+class Config:
+    serial = ""
+
+    def enable_device(self, serial):
+        self.serial = serial
+
+    def enable_stream(self, *stream):
+        pass
+
+
+class Device:
+    def __init__(self, sdk, serial):
+        self.sdk, self.serial = sdk, serial
+
+    def get_info(self, which):
+        return {"serial": self.serial, "name": "RealSense D435", "usb": self.sdk.usb}[which]
+
+    def supports(self, which):
+        return which != "usb" or bool(self.sdk.usb)
+
+    def hardware_reset(self):
+        self.sdk.said.append(f"reset {self.serial}")
+
+    def first_depth_sensor(self):
+        return SimpleNamespace(get_depth_scale=lambda: 0.001)
+
+
+class Pipeline:
+    def __init__(self, sdk):
+        self.sdk = sdk
+
+    def start(self, config):
+        self.sdk.said.append(f"start {config.serial}")
+        if self.sdk.failures:
+            raise RuntimeError(self.sdk.failures.pop(0))
+        profile = SimpleNamespace(
+            get_intrinsics=lambda: SimpleNamespace(
+                width=WIDTH, height=HEIGHT, fx=7.0, fy=7.0, ppx=3.5, ppy=2.5, model="none", coeffs=[0.0] * 5
+            ),
+            get_extrinsics_to=lambda other: SimpleNamespace(rotation=np.eye(3).ravel().tolist(), translation=[0.0] * 3),
+        )
+        streams = [
+            SimpleNamespace(stream_type=lambda kind=kind: kind, as_video_stream_profile=lambda: profile)
+            for kind in ("color", "depth")
+        ]
+        device = Device(self.sdk, config.serial or self.sdk.serials[0])
+        return SimpleNamespace(get_device=lambda: device, get_streams=lambda: streams)
+
+    def wait_for_frames(self, timeout_ms):
+        if not self.sdk.pictures:
+            raise RuntimeError(f"Frame didn't arrive within {timeout_ms}")
+        return self.sdk.pictures.pop(0)
+
+    def stop(self):
+        self.sdk.said.append("stop")
+
+
+class Frames:
+    def __init__(self, number, own_ms, domain, depth):
+        self.number, self.own_ms, self.domain, self.depth = number, own_ms, domain, depth
+
+    def get_color_frame(self):
+        return SimpleNamespace(
+            get_frame_number=lambda: self.number,
+            get_timestamp=lambda: self.own_ms,
+            get_frame_timestamp_domain=lambda: SimpleNamespace(name=self.domain),
+            get_data=lambda: np.full((HEIGHT, WIDTH, 3), self.number % 256, np.uint8),
+        )
+
+    def get_depth_frame(self):
+        return SimpleNamespace(get_data=lambda: np.full((HEIGHT, WIDTH), self.number, np.uint16)) if self.depth else None
