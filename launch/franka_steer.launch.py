@@ -46,6 +46,7 @@ def _nodes(context):
         Node(
             package="lpds_ros",
             executable=process.executable,
+            name=process.name,
             namespace=plan.namespace,
             parameters=[process.parameters],
             prefix=f"nice -n {process.nice}" if process.nice else None,

@@ -83,6 +83,16 @@ class Arguments:
         SteeringParams().target_hz, "rate of published pose targets", unit="Hz", range=(20.0, 1000.0)
     )
     learner_config: str = parameter("", "YAML of the learner's hyperparameters; empty: the defaults")
+    camera: str = parameter(
+        "auto",
+        "where images come from: the simulation, RealSense cameras by our own node, or by realsense2_camera; none: from "
+        "whoever else publishes them; auto: sim where the robot is simulated and the contract has images, else none",
+        choices=("auto", "none", "sim", "realsense", "realsense_ros"),
+    )
+    camera_serials: str = parameter(
+        "", "RealSense cameras, name=serial: camera=012345678901,wrist=…; empty: one named camera, the only one plugged in"
+    )
+    camera_profile: str = parameter("640x480x30", "width x height x rate of every RealSense, its colour and its depth")
     demos: str = parameter("", "demonstrations (.hdf5) for the learner's replay; empty: none")
     faults: bool = parameter(False, "the simulation serves lpds/fault: things go wrong on purpose, for `lpds faults`")
     region: str = parameter("full", "where the simulation puts the object", choices=("full", "demo"))

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from lpds_ros.arguments import Arguments, LaunchError, typed
+from lpds_ros.camera_plan import camera_nodes, camera_source, process_name
 from lpds_ros.config import ConfigError
 from lpds_ros.contract import Contract, load_contract, require_same_contract
 from lpds_ros.included import Foreign, Include, beside
@@ -21,7 +22,7 @@ from lpds_ros.steering.prefix import NO_LEARNER, require_prefix
 SEEDS_PER_RUN = 1_000_000
 CONTRACT_FILE, LOG_FILE, STARTED_MARK, FLIGHT = "contract.yaml", "rollouts.mcap", "steering.started", "flight"
 LEARNER_NICE = 10
-LEARNER_RESTARTS = 3
+LEARNER_RESTARTS = CAMERA_RESTARTS = 3
 # Of silence on target_pose, five targets: with the brakes' 25 ms the arm rests within 0.1 s of steering's death.
 TARGET_TIMEOUT_S, TARGETS_MISSED = 0.05, 2.5
 
@@ -178,6 +179,7 @@ def seed_base(seed: int) -> int:
 def _table(a: Arguments, contract: Contract, bundle: Bundle | None, run_dir: Path):
     """In the order of starting: who listens before who speaks, and steering, which moves the arm, last."""
     path = str(run_dir / CONTRACT_FILE)
+    camera = camera_source(a, contract)
     burst = SteeringParams(target_hz=a.target_hz).targets_per_period(contract.period_s)
     prior = str(bundle.path) if bundle else ""
     first_seed = seed_base(a.seed) + a.first_episode
@@ -196,8 +198,12 @@ def _table(a: Arguments, contract: Contract, bundle: Bundle | None, run_dir: Pat
                 "camera": "sim" if contract.images and a.robot == "sim" else "none",
                 "faults": a.faults,
                 "target_timeout_s": max(TARGET_TIMEOUT_S, TARGETS_MISSED / a.target_hz) if a.clock == "realtime" else 0.0,
-            },
+            }
+            | ({"camera": "sim"} if camera == "sim" else {}),
         )
+    if camera == "realsense":  # a process each: what librealsense does to one, it does to no other
+        for name, parameters in camera_nodes(a).items():
+            yield Process(process_name(name), "camera", parameters, essential=False, restarts=CAMERA_RESTARTS)
     in_time = {"fifo_priority": a.fifo_priority, "lock_memory": a.lock_memory, "cores": a.control_cores}
     sees = {"bundle": prior, "encoder_provider": a.encoder_provider} if contract.images else {}
     yield Process(

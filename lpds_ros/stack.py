@@ -109,6 +109,7 @@ def command(plan: Plan, process: Process) -> Command:
     """The command line of one node; its parameters travel in a file, so that their types are exact."""
     argv = [sys.executable, "-m", f"{RUNNER}.{process.executable}", "--ros-args"]
     argv += ["-r", f"__ns:={plan.namespace}"] if plan.namespace else []
+    argv += ["-r", f"__node:={process.name}"]
     argv += ["--params-file", str(node_file(plan.run_dir, process))]
     return Command(process.name, tuple(argv), process.essential, process.restarts, process.nice, process.terminal)
 

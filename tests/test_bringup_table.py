@@ -58,6 +58,12 @@ def test_a_wrong_argument_says_what_is_accepted(word, told):
         ({"clock": "lockstep", "teleop": "keyboard"}, "clock:=realtime"),
         ({"namespace": "a-b"}, "letters, digits"),
         ({"prior": "nowhere"}, "lpds prior train"),
+        ({"camera": "realsense_ros"}, "rs_launch.py"),
+        ({"camera": "realsense", "clock": "lockstep"}, "clock:=realtime"),
+        ({"camera": "realsense", "camera_serials": "0123"}, "expected name=serial"),
+        ({"camera": "realsense", "camera_serials": "a=1,b=1"}, "of its own"),
+        ({"camera": "realsense", "camera_profile": "640x480"}, "640x480x30"),
+        ({"camera": "sim", "camera_serials": "camera=0123"}, "camera:=realsense"),
         ({"prior": "none", "teleop": "scripted", "task": "fold"}, "contract:="),
     ],
 )
@@ -87,6 +93,23 @@ def test_the_listeners_start_first_and_steering_last(there):
     ]
     operator = {"prior": "none", "teleop": "scripted", "clock": "lockstep", "run_dir": there["run_dir"]}
     assert [p.name for p in processes(operator)] == ["sim", "perception", "recorder", "teleop", "steering"]
+
+
+def test_without_images_in_the_contract_no_camera_starts_by_itself(there):
+    assert "camera" not in {p.name: p.parameters for p in processes(there)}["sim"]
+    assert {p.name: p.parameters for p in processes(there | {"camera": "sim"})}["sim"]["camera"] == "sim"
+
+
+def test_every_realsense_has_a_process_and_a_node_name_of_its_own(there):
+    one = {p.name: p for p in processes(there | {"camera": "realsense"})}["camera"]
+    assert one.parameters == {"camera_name": "camera", "serial_no": "", "profile": "640x480x30"}
+    serials = {"camera": "realsense", "camera_serials": "camera=012345678901, wrist=012345678902", "camera_profile": "424x240x60"}
+    todo = plan(typed(there | serials))
+    cameras = {p.name: p for p in todo.processes if p.executable == "camera"}
+    assert [p.parameters["serial_no"] for p in cameras.values()] == ["012345678901", "012345678902"]
+    assert cameras["camera_wrist"].parameters["profile"] == "424x240x60"
+    assert "__node:=camera_wrist" in command(todo, cameras["camera_wrist"]).argv
+    assert not any(p.essential for p in cameras.values())  # a camera that dies in mid-run is a HOLD, and comes back
 
 
 def test_training_and_evaluation_seeds_are_disjoint(there):

@@ -24,7 +24,7 @@ LAYERS = (
     ("rollout",),
     ("collect",),
     ("bench",),
-    ("arguments", "bringup", "included", "run_folder", "stack", "summary", "plots", "view"),
+    ("arguments", "bringup", "camera_plan", "included", "run_folder", "stack", "summary", "plots", "view"),
     ("nodes",),
     ("faults",),
     ("commands", "cli"),

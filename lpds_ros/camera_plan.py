@@ -1,0 +1,53 @@
+"""Where a run's images come from: the launch arguments about cameras checked against the contract. No ROS."""
+
+from lpds_ros.arguments import Arguments, LaunchError
+from lpds_ros.contract import Contract
+from lpds_ros.perception.cameras import NAME, CameraListError, colour_topic, image_topics, read_profile, read_serials
+
+REALSENSE_ROS = "ros2 launch realsense2_camera rs_launch.py enable_depth:=true align_depth.enable:=true"
+
+
+def camera_source(a: Arguments, contract: Contract) -> str:
+    """none, sim or realsense: `camera` with `auto` resolved. Raises LaunchError where it does not go with the rest."""
+    source = a.camera
+    if source == "auto":
+        source = "sim" if a.robot == "sim" and image_topics(contract) else "none"
+    if source == "sim" and a.robot != "sim":
+        raise LaunchError(f"camera:=sim renders the simulation, and there is none with robot:={a.robot}: camera:=realsense")
+    if source == "realsense_ros":
+        raise LaunchError(
+            "camera:=realsense_ros is not in this version, which includes no other launch files: start the driver beside it "
+            f"({REALSENSE_ROS}) with camera:=none, or use camera:=realsense, our own node on the same topics"
+        )
+    if source == "realsense" and a.clock == "lockstep":
+        raise LaunchError("camera:=realsense: a real camera sees real time; use clock:=realtime, or camera:=sim")
+    if a.camera_serials and source != "realsense":
+        raise LaunchError(f"camera_serials:=… names RealSense cameras, this run has camera:={source}: add camera:=realsense")
+    if source == "realsense":
+        _require_topics(set(camera_nodes(a)), contract)
+    return source
+
+
+def camera_nodes(a: Arguments) -> dict[str, dict]:
+    """Parameters of every RealSense's node by the camera's name. Raises LaunchError."""
+    try:
+        profile = str(read_profile(a.camera_profile))
+        serials = read_serials(a.camera_serials)
+    except CameraListError as error:
+        raise LaunchError(f"camera_serials, camera_profile: {error}") from None
+    return {name: {"camera_name": name, "serial_no": serial, "profile": profile} for name, serial in serials.items()}
+
+
+def process_name(name: str) -> str:
+    """Of the node of one camera: `camera`, `camera_wrist`."""
+    return name if name == NAME else f"{NAME}_{name}"
+
+
+def _require_topics(names: set[str], contract: Contract):
+    there = {colour_topic(name) for name in names}
+    for stream, topic in image_topics(contract).items():
+        if topic not in there:
+            raise LaunchError(
+                f"stream '{stream}' of the contract listens to {topic}, and this run's cameras are {', '.join(sorted(names))}: "
+                "camera_serials:=name=serial,…, and name is the topic's second word"
+            )
