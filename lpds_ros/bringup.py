@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from lpds_ros.arguments import Arguments, LaunchError, typed
-from lpds_ros.camera_plan import camera_nodes, camera_source, process_name
+from lpds_ros.camera_plan import camera_includes, camera_nodes, camera_source, process_name
 from lpds_ros.config import ConfigError
 from lpds_ros.contract import Contract, load_contract, require_same_contract
 from lpds_ros.included import Foreign, Include, beside
@@ -75,7 +75,10 @@ def plan(arguments: Arguments) -> Plan:
     if arguments.robot == "real":
         _require_operator(contract)
     table = tuple(_table(arguments, contract, bundle, run_dir))
-    return Plan(arguments, contract, bundle, run_dir, namespace, table, tuple(beside(arguments, namespace)))
+    others = [*beside(arguments, namespace)]
+    if camera_source(arguments, contract) == "realsense_ros":
+        others += camera_includes(arguments, namespace)
+    return Plan(arguments, contract, bundle, run_dir, namespace, table, tuple(others))
 
 
 def processes(values: dict[str, str]) -> list[Process]:

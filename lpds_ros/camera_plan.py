@@ -1,29 +1,35 @@
 """Where a run's images come from: the launch arguments about cameras checked against the contract. No ROS."""
 
+from collections.abc import Iterator
+
 from lpds_ros.arguments import Arguments, LaunchError
 from lpds_ros.contract import Contract
-from lpds_ros.perception.cameras import NAME, CameraListError, colour_topic, image_topics, read_profile, read_serials
+from lpds_ros.included import REALSENSE, Include
+from lpds_ros.perception.cameras import (
+    NAME,
+    NAMESPACE,
+    CameraListError,
+    colour_topic,
+    image_topics,
+    read_profile,
+    read_serials,
+)
 
-REALSENSE_ROS = "ros2 launch realsense2_camera rs_launch.py enable_depth:=true align_depth.enable:=true"
+BY_REALSENSE = ("realsense", "realsense_ros")
 
 
 def camera_source(a: Arguments, contract: Contract) -> str:
-    """none, sim or realsense: `camera` with `auto` resolved. Raises LaunchError where it does not go with the rest."""
+    """`camera` with `auto` resolved. Raises LaunchError where it does not go with the rest."""
     source = a.camera
     if source == "auto":
         source = "sim" if a.robot == "sim" and image_topics(contract) else "none"
     if source == "sim" and a.robot != "sim":
         raise LaunchError(f"camera:=sim renders the simulation, and there is none with robot:={a.robot}: camera:=realsense")
-    if source == "realsense_ros":
-        raise LaunchError(
-            "camera:=realsense_ros is not in this version, which includes no other launch files: start the driver beside it "
-            f"({REALSENSE_ROS}) with camera:=none, or use camera:=realsense, our own node on the same topics"
-        )
-    if source == "realsense" and a.clock == "lockstep":
-        raise LaunchError("camera:=realsense: a real camera sees real time; use clock:=realtime, or camera:=sim")
-    if a.camera_serials and source != "realsense":
+    if source in BY_REALSENSE and a.clock == "lockstep":
+        raise LaunchError(f"camera:={source}: a real camera sees real time; use clock:=realtime, or camera:=sim")
+    if a.camera_serials and source not in BY_REALSENSE:
         raise LaunchError(f"camera_serials:=… names RealSense cameras, this run has camera:={source}: add camera:=realsense")
-    if source == "realsense":
+    if source in BY_REALSENSE:
         _require_topics(set(camera_nodes(a)), contract)
     return source
 
@@ -36,6 +42,27 @@ def camera_nodes(a: Arguments) -> dict[str, dict]:
     except CameraListError as error:
         raise LaunchError(f"camera_serials, camera_profile: {error}") from None
     return {name: {"camera_name": name, "serial_no": serial, "profile": profile} for name, serial in serials.items()}
+
+
+def camera_includes(a: Arguments, namespace: str) -> Iterator[Include]:
+    """realsense2_camera's launch file for each camera. namespace: of the stack, '' or '/name'."""
+    for name, parameters in camera_nodes(a).items():
+        profile, serial = parameters["profile"], parameters["serial_no"]
+        yield Include(
+            REALSENSE,
+            "launch/rs_launch.py",
+            {
+                "camera_name": name,
+                "camera_namespace": f"{namespace}/{NAMESPACE}" if namespace else NAMESPACE,
+                "rgb_camera.color_profile": profile,
+                "depth_module.depth_profile": profile,
+                "enable_depth": "true",
+                "align_depth.enable": "true",
+                "enable_sync": "true",
+            }
+            # Without the underscore `ros2 launch` makes a number of it, and of an empty one nothing at all.
+            | ({"serial_no": f"_{serial}"} if serial else {}),
+        )
 
 
 def process_name(name: str) -> str:

@@ -12,6 +12,7 @@ from lpds_ros.arguments import Arguments, LaunchError
 from lpds_ros.resources import resource
 
 FRANKA, CRISP, CONTROLLER_MANAGER = "franka_bringup", "crisp_controllers", "controller_manager"
+REALSENSE = "realsense2_camera"
 # By the argument controller: what drives the arm from the start, and what is loaded beside it for a person to switch to.
 CONTROLLERS = {
     "crisp": ("cartesian_impedance_controller", ("joint_impedance_controller", "fr3_arm_controller")),
@@ -20,6 +21,7 @@ CONTROLLERS = {
 WHERE_FROM = {
     FRANKA: "build https://github.com/frankarobotics/franka_ros2 and source its workspace",
     CRISP: "build https://github.com/utiasDSL/crisp_controllers and source its workspace, or give controller:=jtc",
+    REALSENSE: "sudo apt install ros-$ROS_DISTRO-realsense2-camera, or give camera:=realsense",
     CONTROLLER_MANAGER: "sudo apt install ros-$ROS_DISTRO-controller-manager",
 }
 SPAWNER_PATIENCE_S = 30

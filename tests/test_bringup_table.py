@@ -58,7 +58,6 @@ def test_a_wrong_argument_says_what_is_accepted(word, told):
         ({"clock": "lockstep", "teleop": "keyboard"}, "clock:=realtime"),
         ({"namespace": "a-b"}, "letters, digits"),
         ({"prior": "nowhere"}, "lpds prior train"),
-        ({"camera": "realsense_ros"}, "rs_launch.py"),
         ({"camera": "realsense", "clock": "lockstep"}, "clock:=realtime"),
         ({"camera": "realsense", "camera_serials": "0123"}, "expected name=serial"),
         ({"camera": "realsense", "camera_serials": "a=1,b=1"}, "of its own"),
@@ -110,6 +109,18 @@ def test_every_realsense_has_a_process_and_a_node_name_of_its_own(there):
     assert cameras["camera_wrist"].parameters["profile"] == "424x240x60"
     assert "__node:=camera_wrist" in command(todo, cameras["camera_wrist"]).argv
     assert not any(p.essential for p in cameras.values())  # a camera that dies in mid-run is a HOLD, and comes back
+
+
+def test_realsense2_camera_is_included_for_each_camera_below_the_stacks_namespace(there):
+    serials = {"camera": "realsense_ros", "camera_serials": "wrist=012345678902", "namespace": "cell"}
+    (include,) = plan(typed(there | serials)).beside
+    assert (include.package, include.file) == ("realsense2_camera", "launch/rs_launch.py")
+    wanted = {"camera_name": "wrist", "camera_namespace": "/cell/camera", "serial_no": "_012345678902"}
+    assert wanted | {"align_depth.enable": "true", "rgb_camera.color_profile": "640x480x30"} == {
+        k: include.arguments[k] for k in (*wanted, "align_depth.enable", "rgb_camera.color_profile")
+    }
+    any_camera = plan(typed(there | {"camera": "realsense_ros"})).beside[0].arguments
+    assert any_camera["camera_namespace"] == "camera" and "serial_no" not in any_camera
 
 
 def test_training_and_evaluation_seeds_are_disjoint(there):
