@@ -32,6 +32,7 @@ LAYERS = (
 RANK = {unit: rank for rank, units in enumerate(LAYERS) for unit in units}
 SHARED = (RANK["config"], RANK["bringup"], RANK["cli"])
 ROS = ("rclpy", "launch", "launch_ros", "lpds_msgs", "franka_msgs", "control_msgs", "tf2_msgs", "geometry_msgs", "sensor_msgs")
+ROS += ("controller_manager_msgs", "lifecycle_msgs")
 NO_TORCH = ("steering", "perception", "robot", "sim", "data", "teleop", "rollout", "collect")
 NO_TORCH += ("prior.bundle", "prior.encoders", "prior.session")
 FOLDERS = sorted(path.name for path in ROOT.iterdir() if path.is_dir() and any(path.glob("*.py")))

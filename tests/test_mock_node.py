@@ -37,7 +37,7 @@ def test_in_real_time_the_commanded_pose_becomes_the_measured_one(ros, make_mock
 
 
 def test_the_hand_the_trajectory_and_the_recovery_answer_as_the_robots_do(ros, make_mock):
-    client = make_mock("realtime", held_width_m=0.046)
+    client = make_mock("realtime", held_width_m=0.046, controller="any")
     states = []
     client.node.create_subscription(FrankaRobotState, f"{STATE}/robot_state", states.append, qos.ROBOT_STATE)
     grasp = Grasp.Goal(width=0.0, speed=0.4, force=30.0)

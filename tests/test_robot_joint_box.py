@@ -40,7 +40,7 @@ def test_a_step_of_the_joints_moves_the_tool_by_what_was_asked():
 @pytest.mark.parametrize("joint", range(7))
 @pytest.mark.parametrize("end", ["low", "high"])
 def test_near_its_end_a_joint_is_driven_back_and_never_on(joint, end):
-    hard, box = load_limits("fr3").joints, JointBox(MARGIN_RAD)
+    hard, box = load_limits("fr3").joints, JointBox(MARGIN_RAD, load_limits("fr3"))
     q, sign = READY.copy(), 1.0 if end == "high" else -1.0
     limit = (hard.position_max_rad if end == "high" else hard.position_min_rad)[joint]
     q[joint] = limit - sign * (MARGIN_RAD - 0.01)

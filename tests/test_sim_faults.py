@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from lpds_ros.sim.faults import KINDS, FaultError, Faults
-from lpds_ros.sim.state import GripperStatus
-from lpds_ros.sim.world import HAND_DOWN, MODE_IDLE, MODE_MOVE, MODE_USER_STOPPED, World
+from lpds_ros.sim.state import HAND_DOWN, MODE_IDLE, MODE_MOVE, MODE_USER_STOPPED, GripperStatus
+from lpds_ros.sim.world import World
 
 MS = 1_000_000
 POSE = "franka_robot_state_broadcaster/current_pose"

@@ -5,7 +5,7 @@ import time
 
 import numpy as np
 import pytest
-from franka_msgs.action import ErrorRecovery, Grasp, Move
+from franka_msgs.action import Grasp, Move
 from franka_msgs.msg import FrankaRobotState
 from franka_msgs.srv import SetForceTorqueCollisionBehavior
 from geometry_msgs.msg import PoseStamped, WrenchStamped
@@ -178,18 +178,6 @@ def test_targets_that_are_not_finite_or_fought_over_are_ignored(ros, make_sim):
     ros.wait(lambda: client.sim.count_publishers("target_pose") == 1)
     client.burst(start)
     client.reach(start + PERIOD_NS)
-
-
-def test_reflex_lasts_until_error_recovery(ros, make_sim):
-    client = make_sim("lockstep")
-    states = []
-    client.node.create_subscription(FrankaRobotState, f"{STATE}/robot_state", states.append, 10)
-    assert client.call(Trigger, "lpds/reflex").success
-    ros.wait(lambda: states and states[-1].robot_mode == FrankaRobotState.ROBOT_MODE_REFLEX)
-    assert states[-1].current_errors.cartesian_reflex
-    done = client.goal(ErrorRecovery, "action_server/error_recovery")
-    ros.wait(done.done)
-    ros.wait(lambda: states[-1].robot_mode == FrankaRobotState.ROBOT_MODE_MOVE)
 
 
 def test_collision_limits_are_set_by_service_and_bad_ones_refused(ros, make_sim):

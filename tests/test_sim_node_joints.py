@@ -28,7 +28,7 @@ FOREVER_S = 600.0  # of simulated time: not over before the test is
 
 @pytest.fixture
 def make_sim(ros):
-    return functools.partial(make_client, ros)
+    return functools.partial(make_client, ros, controller="any")
 
 
 def point(time_s, positions, velocities=()):
@@ -278,7 +278,8 @@ def test_realtime_follows_reports_and_hands_over(ros, make_sim):
 
 def test_controllers_are_named_by_parameters(ros):
     names = {"trajectory_controller": "arm_controller", "position_controller": "position_controller"}
-    node = ros.add(SimNode(context=ros.context, parameters={"task": "lift", "clock": "lockstep", **names}))
+    given = {"task": "lift", "clock": "lockstep", "controller": "arm_controller", **names}
+    node = ros.add(SimNode(context=ros.context, parameters=given))
     subscribed = dict(node.get_subscriber_names_and_types_by_node("sim", "/"))
     assert {"/arm_controller/joint_trajectory", "/position_controller/commands"} <= subscribed.keys()
     services = dict(node.get_service_names_and_types_by_node("sim", "/"))

@@ -90,7 +90,7 @@ def test_frames_reach_a_late_listener_and_move_with_the_arm(ros, make_sim):
 
 
 def test_stiffness_services_change_how_the_arm_gives_way(ros, make_sim):
-    client = make_sim("lockstep")
+    client = make_sim("lockstep", controller="any")
     world = client.sim.world
     body, before = world.model.body("fr3_hand").id, world.state().position
 

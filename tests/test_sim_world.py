@@ -10,9 +10,9 @@ from lpds_ros.config import ConfigError
 from lpds_ros.sim import fr3
 from lpds_ros.sim.lockstep import Burst
 from lpds_ros.sim.rotation import difference, turn
-from lpds_ros.sim.state import GripperStatus
+from lpds_ros.sim.state import HAND_DOWN, MODE_REFLEX, GripperStatus, SimulationError
 from lpds_ros.sim.tasks import Object, TaskError, load_task
-from lpds_ros.sim.world import HAND_DOWN, MODE_REFLEX, SimulationError, World
+from lpds_ros.sim.world import World
 
 PERIOD_NS = 50_000_000
 # Of its own, so that tuning the shipped task's difficulty breaks nothing here.

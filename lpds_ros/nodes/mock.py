@@ -33,7 +33,11 @@ class MockNode(SimNode):
         """A cell without physics."""
         p = self.params
         return LoopbackWorld(
-            contract.task, control_period_ns=contract.period_ns, lag_s=p.lag_s, held_width_m=p.held_width_m
+            contract.task,
+            control_period_ns=contract.period_ns,
+            lag_s=p.lag_s,
+            held_width_m=p.held_width_m,
+            controllers=self.controllers,
         )
 
 

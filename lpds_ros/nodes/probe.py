@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from lpds_ros.nodes.base import LpdsNode  # isort: skip (sets what rclpy reads at its first import)
 import numpy as np
 from action_msgs.msg import GoalStatus
+from controller_manager_msgs.srv import SetHardwareComponentState, SwitchController
 from franka_msgs.action import ErrorRecovery
 from geometry_msgs.msg import PoseStamped
+from lifecycle_msgs.msg import State
 from lpds_msgs.msg import Decision, LearnerStatus, Observation, OperatorCommand, SteeringStatus, SteeringWeights
 from lpds_msgs.srv import Fault
 from rclpy.action import ActionClient
@@ -24,6 +26,7 @@ from lpds_ros.nodes import qos
 from lpds_ros.nodes.attached import Attached
 from lpds_ros.nodes.messages import pose_stamped_msg, stamp_ns
 from lpds_ros.records import Mode
+from lpds_ros.sim.controllers import ACTIVE, CARTESIAN, HARDWARE, STATES, STRICT
 from lpds_ros.sim.streams import STATE
 
 KEPT = 20_000
@@ -96,14 +99,20 @@ class Probe(Attached):
         return answer.success, answer.message
 
     def recover(self) -> bool:
-        """Run action_server/error_recovery; whether it succeeded."""
+        """The documented order: error recovery, hardware component, controller; whether the last of them succeeded."""
         name, call = "action_server/error_recovery", self._spinner.call
         if self._recovery is None:
             self._recovery = call(ActionClient, self.node, ErrorRecovery, name)
         if not self._recovery.wait_for_server(CALL_S):
             raise RuntimeError(f"nobody serves {name}")
         handle = self._answer(call(self._recovery.send_goal_async, ErrorRecovery.Goal()), name)
-        return self._answer(call(handle.get_result_async), name).status == GoalStatus.STATUS_SUCCEEDED
+        if self._answer(call(handle.get_result_async), name).status != GoalStatus.STATUS_SUCCEEDED:
+            return False
+        active = SetHardwareComponentState.Request(name=HARDWARE, target_state=State(id=STATES[ACTIVE], label=ACTIVE))
+        if not self._call(SetHardwareComponentState, "controller_manager/set_hardware_component_state", active).ok:
+            return False
+        switch = SwitchController.Request(activate_controllers=[CARTESIAN], strictness=STRICT)
+        return self._call(SwitchController, "controller_manager/switch_controller", switch).ok
 
     def _call(self, kind, name, request):
         if name not in self._clients:

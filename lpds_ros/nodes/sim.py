@@ -9,10 +9,8 @@ import dataclasses
 import threading
 import time
 
-from franka_msgs.action import ErrorRecovery
 from geometry_msgs.msg import PoseStamped
 from lpds_msgs.srv import Reset
-from rclpy.action import ActionServer
 from rclpy.clock import Clock, ClockType
 from sensor_msgs.msg import JointState
 from std_srvs.srv import Trigger
@@ -21,6 +19,7 @@ from lpds_ros.contract import Contract, load_contract
 from lpds_ros.nodes import qos
 from lpds_ros.nodes.base import LpdsNode
 from lpds_ros.nodes.base import main as run_node
+from lpds_ros.nodes.controller_manager import ControllerManager
 from lpds_ros.nodes.messages import pose_arrays, stamp_msg, stamp_ns
 from lpds_ros.nodes.sim_faults import FaultService
 from lpds_ros.nodes.sim_gripper import GripperServer
@@ -30,6 +29,8 @@ from lpds_ros.nodes.sim_services import ParameterServices
 from lpds_ros.nodes.sim_streams import ROBOT_STATE, SPOILABLE, TRANSFORMS, RobotStreams
 from lpds_ros.nodes.threads import NodeThread
 from lpds_ros.resources import resource
+from lpds_ros.sim.controllers import CARTESIAN, Controllers
+from lpds_ros.sim.fr3 import JOINTS
 from lpds_ros.sim.lockstep import Burst
 from lpds_ros.sim.state import SimulationError
 from lpds_ros.sim.streams import check_streams
@@ -43,7 +44,8 @@ WARN_S = 5.0
 
 
 class SimNode(LpdsNode):
-    """Publishes RobotStreams; obeys target_pose, target_joint, joint commands, the gripper, error recovery, lpds/reset.
+    """Publishes RobotStreams; obeys target_pose, target_joint, joint commands (those of the active controller), the gripper,
+    the controller manager's services, error recovery, lpds/reset.
 
     With the parameter faults it also serves lpds/fault. In real time a target_pose that falls silent for target_timeout_s
     brakes the arm.
@@ -51,7 +53,7 @@ class SimNode(LpdsNode):
 
     NAME = "sim"
     Parameters = Parameters
-    _thread = _camera = _gripper = _joints = _recovery = _faults = None
+    _thread = _camera = _gripper = _joints = _manager = _faults = None
 
     def set_up(self):
         p = self.params
@@ -65,6 +67,9 @@ class SimNode(LpdsNode):
         check_streams(contract)
         self.lockstep = p.clock == "lockstep"
         self._lock = threading.RLock()
+        self.controllers = Controllers(
+            p.controller, trajectory=p.trajectory_controller, position=p.position_controller
+        )
         self.world = self.make_world(contract)
         self.world.reset(p.seed, p.region)
         self._seed, self._period_ns = p.seed, contract.period_ns
@@ -88,7 +93,7 @@ class SimNode(LpdsNode):
         """The cell behind the topics. MuJoCo is imported here, not above: the mock robot is this node without it."""
         from lpds_ros.sim.world import World
 
-        return World(contract.task, control_period_ns=contract.period_ns)
+        return World(contract.task, control_period_ns=contract.period_ns, controllers=self.controllers)
 
     def _make_camera(self, contract: Contract):
         from lpds_ros.nodes.sim_camera import CameraStreams
@@ -116,7 +121,7 @@ class SimNode(LpdsNode):
         ParameterServices(self, self.world, self._lock)
         self.create_service(Reset, "lpds/reset", self._on_reset)
         self.create_service(Trigger, "lpds/reflex", self._on_reflex)
-        self._recovery = ActionServer(self, ErrorRecovery, "action_server/error_recovery", self._on_recovery)
+        self._manager = ControllerManager(self, self.world, JOINTS, self._lock, self._warn)
         self._say = self.create_guard_condition(self._publish_lockstep)
         self._feedback = (  # who gives it, every so many seconds, when it is due
             [self._gripper, 1.0 / p.feedback_publish_rate, 0.0],
@@ -154,8 +159,12 @@ class SimNode(LpdsNode):
         position, orientation = pose_arrays(message.pose)
         try:
             with self._lock:
+                refusal = self.world.refusal(CARTESIAN)
+                if refusal:  # in lockstep the period passes nevertheless
+                    self._warn("target", f"target_pose is not obeyed: {refusal}")
                 if not self.lockstep:
-                    self._follow(stamp_ns(message.header.stamp), position, orientation)
+                    if not refusal:
+                        self._follow(stamp_ns(message.header.stamp), position, orientation)
                     return
                 if self.world.control.following:  # time ran on without this target: stop it, whatever period it is of
                     self.world.set_target(position, orientation)
@@ -205,6 +214,9 @@ class SimNode(LpdsNode):
 
     def _on_reset(self, request, response):
         with self._lock:
+            if refusal := self.world.stopped:
+                response.success, response.message = False, f"not reset: {refusal}"
+                return response
             self._gripper.abort("the task was reset")
             self.world.reset(int(request.seed), self.params.region)
             self._seed = int(request.seed)
@@ -220,18 +232,8 @@ class SimNode(LpdsNode):
     def _on_reflex(self, request, response):
         with self._lock:
             self.world.reflex()
-        response.success, response.message = True, "the arm is in REFLEX until action_server/error_recovery"
+        response.success, response.message = True, "the arm is in REFLEX until it is recovered: `lpds robot recover`"
         return response
-
-    def _on_recovery(self, handle):
-        try:
-            with self._lock:
-                self.world.recover()
-            handle.succeed()
-        except ValueError as refusal:
-            self._warn("recovery", f"error recovery refused: {refusal}")
-            handle.abort()
-        return ErrorRecovery.Result()
 
     # -- time ---------------------------------------------------------------------------------------------------
 
@@ -343,10 +345,10 @@ class SimNode(LpdsNode):
     def destroy_node(self):
         """Stop, take the actions off the graph, then the node."""
         self.stop()
-        for part in (self._camera, self._joints, self._gripper, self._recovery):
+        for part in (self._camera, self._joints, self._gripper, self._manager):
             if part is not None:
                 part.destroy()
-        self._camera = self._joints = self._gripper = self._recovery = None
+        self._camera = self._joints = self._gripper = self._manager = None
         super().destroy_node()
 
 

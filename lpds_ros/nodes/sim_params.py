@@ -29,6 +29,11 @@ class Parameters:
         0.0, "silence on target_pose that brakes the arm (realtime); 0: never, as crisp_controllers", "s", range=(0.0, 10.0)
     )
     faults: bool = parameter(False, "serve lpds/fault, with which anybody may make anything go wrong")
+    controller: str = parameter(
+        "cartesian_impedance_controller",
+        "motion controller that is active at the start, and alone obeyed (switch_controller changes it); any: everybody is "
+        "obeyed, the last command drives the arm, and error recovery alone makes it ready",
+    )
     trajectory_controller: str = parameter("fr3_arm_controller", "name before joint_trajectory, follow_joint_trajectory")
     position_controller: str = parameter("forward_position_controller", "name before commands (joint positions)")
     interpolate_from_desired_state: bool = parameter(

@@ -2,7 +2,7 @@
 
 import functools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -47,9 +47,12 @@ class CartesianLimits:
 
 @dataclass(frozen=True)
 class ArmLimits:
-    """See the module's docstring. `hand_width_max_m`: distance between the open fingers."""
+    """See the module's docstring. `hand_width_max_m`: distance between the open fingers. urdf_types: the robot's types in the
+    names of its joints (<type>_joint1 to 7).
+    """
 
     robot: str
+    urdf_types: tuple[str, ...]
     joints: JointLimits
     suggested: JointBox
     cartesian: CartesianLimits
@@ -60,6 +63,18 @@ class ArmLimits:
         for box in (self.joints, self.suggested):
             if not all(lo < hi for lo, hi in zip(box.position_min_rad, box.position_max_rad)):
                 raise ValueError("every position_min_rad must be below its position_max_rad")
+
+    def within(self, low: Seven, high: Seven) -> "ArmLimits":
+        """These limits with every joint's range cut to `low` to `high`, rad. Raises ValueError where nothing is left."""
+        cut = [
+            replace(
+                box,
+                position_min_rad=tuple(map(max, box.position_min_rad, low)),
+                position_max_rad=tuple(map(min, box.position_max_rad, high)),
+            )
+            for box in (self.joints, self.suggested)
+        ]
+        return replace(self, joints=cut[0], suggested=cut[1])
 
     def velocity_max(self, q: np.ndarray) -> np.ndarray:
         """Highest allowed speed towards the upper limits at `q` [7] rad, rad/s (Franka's formula, by position)."""

@@ -8,33 +8,39 @@ object lies where the seed put it, the hand closes on air (or on what `held_widt
 import numpy as np
 
 from lpds_ros.robot.loopback_arm import LoopbackArm, LoopbackHand, LoopbackJoints, LoopbackPose, solve_pose
-from lpds_ros.sim.control import ArmControl, Mode
+from lpds_ros.sim.control import ArmControl
+from lpds_ros.sim.controllers import Controllers
 from lpds_ros.sim.fr3 import Q_READY_RAD
+from lpds_ros.sim.managed import ManagedArm
 from lpds_ros.sim.state import (
     FIRST_STAMP_NS,
     HAND_DOWN,
-    MODE_IDLE,
-    MODE_MOVE,
-    MODE_REFLEX,
-    MODE_USER_STOPPED,
     NS_PER_MS,
     GripperStatus,
     WorldState,
 )
 from lpds_ros.sim.tasks import Task, load_task
-from lpds_ros.sim.trajectory import Outcome, TrajectoryError
 
 NOTHING = np.zeros(7)
 
 
-class LoopbackWorld:
+class LoopbackWorld(ManagedArm):
     """See the module's docstring; the methods are those of sim.world.World. Deterministic: equal calls give equal bits.
 
     lag_s: time constant of the arm behind its command. held_width_m: how wide what the hand closes on is; 0: nothing.
-    Raises TaskError for an unknown task or region.
+    controllers: whose commands are obeyed; without them, everybody's. Raises TaskError for an unknown task or region.
     """
 
-    def __init__(self, task: str | Task, *, control_period_ns: int, lag_s: float = 0.02, held_width_m: float = 0.0):
+    def __init__(
+        self,
+        task: str | Task,
+        *,
+        control_period_ns: int,
+        lag_s: float = 0.02,
+        held_width_m: float = 0.0,
+        controllers: Controllers | None = None,
+    ):
+        super().__init__(controllers)
         self.task = load_task(task) if isinstance(task, str) else task
         self.control_period_ns = int(control_period_ns)
         arm = LoopbackArm()
@@ -43,7 +49,6 @@ class LoopbackWorld:
         self.hand = LoopbackHand(held_width_m)
         self._arm = arm
         self._time_ns = self._origin_ns = FIRST_STAMP_NS - self.control_period_ns
-        self._controller_active = True
         self.reset(0)
 
     @property
@@ -77,36 +82,17 @@ class LoopbackWorld:
         self._object = centre, np.array([0.0, 0.0, np.sin(yaw / 2), np.cos(yaw / 2)])
         self.control.stop("the task was reset", self._arm.q)
         self.hand.open()
-        self.robot_mode, self._error = MODE_MOVE, ""
+        self.restart()
         self._time_ns += self.control_period_ns
         self._origin_ns = self._time_ns
 
     # -- commands -----------------------------------------------------------------------------------------------
-
-    def set_target(self, position, orientation):
-        """Pose target: [3] m, [4] xyzw. Not obeyed by a stopped robot. Raises ValueError if not finite."""
-        if self.robot_mode == MODE_MOVE and self._controller_active:
-            self.control.set_target(position, orientation)
 
     def set_posture(self, q):
         """Taken as sim.world.World takes it; nothing here has a null space. Raises ValueError unless seven finite numbers."""
         q = np.asarray(q, np.float64)
         if q.shape != (7,) or not np.isfinite(q).all():
             raise ValueError("posture: expected seven finite joint angles")
-
-    def set_positions(self, q):
-        """Joint positions [7] rad. Raises TrajectoryError, also in REFLEX."""
-        self._require_ready()
-        self.control.set_positions(q)
-
-    def follow(self, waypoints, tolerances=None, **options) -> int:
-        """Follow a joint trajectory; see ArmControl.follow. Raises TrajectoryError, also in REFLEX."""
-        self._require_ready()
-        return self.control.follow(waypoints, tolerances, **options)
-
-    def _require_ready(self):
-        if self.robot_mode != MODE_MOVE:
-            raise TrajectoryError(Outcome.INVALID_GOAL, "the arm has stopped: call action_server/error_recovery first")
 
     def move(self, width_m: float, speed_mps: float) -> int:
         """Gripper Move; see HandGoals.move."""
@@ -136,39 +122,6 @@ class LoopbackWorld:
         if limits.shape != (6,) or not (np.isfinite(limits).all() and (limits > 0).all()):
             raise ValueError("collision limits: expected six finite numbers above 0")
 
-    def reflex(self, error: str = "cartesian_reflex"):
-        """Trip the arm as a collision would: it stops where it is and ignores targets until `recover`. error: the flag."""
-        if self.robot_mode in (MODE_REFLEX, MODE_USER_STOPPED):
-            return
-        self.control.stop("the arm tripped a reflex")
-        self.robot_mode, self._error = MODE_REFLEX, error
-
-    def press_user_stop(self, pressed: bool):
-        """The brakes close; released, the arm is idle and ignores targets until `recover`."""
-        if pressed and self.robot_mode != MODE_USER_STOPPED:
-            self.control.brake("the user stop was pressed")
-            self.robot_mode = MODE_USER_STOPPED
-        elif not pressed and self.robot_mode == MODE_USER_STOPPED:
-            self.robot_mode = MODE_IDLE
-
-    def activate_controller(self, active: bool):
-        """The controller behind the pose targets; without it the arm is stopped, and targets are lost."""
-        if self._controller_active and not active:
-            self.control.brake("the controller was deactivated")
-        self._controller_active = active
-
-    def brake(self, text: str):
-        """Stop every joint and hold it until the next command; `text` is why. Nothing where the joint laws are in charge."""
-        if self.control.mode is Mode.CARTESIAN:
-            self.control.brake(text)
-
-    def recover(self):
-        """Error recovery: obey targets again, starting from the measured pose. Raises ValueError under the user stop."""
-        if self.robot_mode == MODE_USER_STOPPED:
-            raise ValueError("the user stop is pressed: release it first")
-        self.control.stop("the arm was recovered")
-        self.robot_mode, self._error = MODE_MOVE, ""
-
     # -- what there is to see -----------------------------------------------------------------------------------
 
     @property
@@ -181,7 +134,6 @@ class LoopbackWorld:
         position, orientation = self._pose.measured()
         target_position, target_orientation = self.control.desired_pose()
         place, turn = self._object
-        idle = self.robot_mode == MODE_MOVE and not self._controller_active
         return WorldState(
             stamp_ns=self._time_ns,
             q=self._arm.q.copy(),
@@ -199,7 +151,7 @@ class LoopbackWorld:
             object_orientation=turn,
             wrench=np.zeros(6),
             load=self.control.load,
-            robot_mode=MODE_IDLE if idle else self.robot_mode,
+            robot_mode=self.told_mode,
             error=self._error,
         )
 

@@ -141,6 +141,12 @@ class ArmControl:
             raise ValueError(f"load: the mass must lie in [0, {LOAD_MAX_KG:g}] kg, centre and inertia be finite")
         self.load = mass_kg, tuple(centre.tolist())
 
+    def engage(self, mode: Mode, text: str):
+        """This law is in charge from now on and keeps the arm where it is; what was under way ends for the reason `text`."""
+        self._take_over(mode, text)
+        if mode is Mode.POSITION:
+            self._goal[:] = self.joint.position
+
     # -- what there is to see -----------------------------------------------------------------------------------
 
     @property

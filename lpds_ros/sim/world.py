@@ -10,33 +10,32 @@ import numpy as np
 
 from lpds_ros.sim import fr3
 from lpds_ros.sim.control import ArmControl, Mode
+from lpds_ros.sim.controllers import Controllers
 from lpds_ros.sim.hand import Hand
 from lpds_ros.sim.impedance import ImpedanceGains, ImpedanceLaw
 from lpds_ros.sim.joint_law import ARM, JointLaw
+from lpds_ros.sim.managed import ManagedArm
 from lpds_ros.sim.plant import Plant
 from lpds_ros.sim.prints import Print
 from lpds_ros.sim.scene import OBJECT_BODY, OBJECT_GEOM, OBJECT_JOINT, build_model
 from lpds_ros.sim.state import (
     FIRST_STAMP_NS,
     HAND_DOWN,
-    MODE_IDLE,
     MODE_MOVE,
-    MODE_REFLEX,
-    MODE_USER_STOPPED,
     NS_PER_MS,
     GripperStatus,
     SimulationError,
     WorldState,
 )
 from lpds_ros.sim.tasks import ObjectState, Task, load_scene, load_task
-from lpds_ros.sim.trajectory import Outcome, TrajectoryError
 
 
-class World:
+class World(ManagedArm):
     """A task's cell under the 1 kHz impedance law. Deterministic: the same calls after `reset(seed)` give equal bits.
 
     Simulated time starts at one second and never goes back: `reset` moves it on by one control period.
-    prints: what is to be seen on things, besides their colour. Raises TaskError for an unknown task or region.
+    controllers: whose commands are obeyed; without them, everybody's. prints: what is to be seen on things, besides their
+    colour. Raises TaskError for an unknown task or region.
     """
 
     def __init__(
@@ -46,7 +45,9 @@ class World:
         control_period_ns: int,
         gains: ImpedanceGains | None = None,
         prints: tuple[Print, ...] = (),
+        controllers: Controllers | None = None,
     ):
+        super().__init__(controllers)
         self.task = load_task(task) if isinstance(task, str) else task
         self.control_period_ns = int(control_period_ns)
         self.model = build_model(load_scene(), self.task, prints)
@@ -62,7 +63,6 @@ class World:
         self._object_v = int(self.model.joint(OBJECT_JOINT).dofadr[0])
         self._time_ns = self._origin_ns = FIRST_STAMP_NS - self.control_period_ns
         self._collision_limits: np.ndarray | None = None
-        self._controller_active = True
         self._posture = self._solve_arm(np.array(self.task.start.position_m), np.array(fr3.Q_READY_RAD))
         self.reset(0)
 
@@ -110,7 +110,7 @@ class World:
         mujoco.mj_step1(self.model, self.data)
         self.control.stop("the task was reset", self._posture)
         self.hand.reset()
-        self.robot_mode, self._error = MODE_MOVE, ""
+        self.restart()
         self._succeeded = False
         self._time_ns += self.control_period_ns
         self._origin_ns = self._time_ns
@@ -137,11 +137,6 @@ class World:
 
     # -- commands -----------------------------------------------------------------------------------------------
 
-    def set_target(self, position, orientation):
-        """Pose target of the impedance law: [3] m, [4] xyzw. Not obeyed by a stopped robot. Raises ValueError if not finite."""
-        if self.robot_mode == MODE_MOVE and self._controller_active:
-            self.control.set_target(position, orientation)
-
     def set_posture(self, q):
         """Joint angles [7] where the null space rests (target_joint). Raises ValueError unless seven finite numbers.
 
@@ -152,20 +147,6 @@ class World:
             raise ValueError("posture: expected seven finite joint angles")
         if self.robot_mode == MODE_MOVE and self.control.mode is Mode.CARTESIAN:
             self.control.cartesian.posture[:] = q
-
-    def set_positions(self, q):
-        """Forward joint positions; see ArmControl.set_positions. Raises TrajectoryError, also in REFLEX."""
-        self._require_ready()
-        self.control.set_positions(q)
-
-    def follow(self, waypoints, tolerances=None, **options) -> int:
-        """Follow a joint trajectory; see ArmControl.follow. Raises TrajectoryError, also in REFLEX."""
-        self._require_ready()
-        return self.control.follow(waypoints, tolerances, **options)
-
-    def _require_ready(self):
-        if self.robot_mode != MODE_MOVE:
-            raise TrajectoryError(Outcome.INVALID_GOAL, "the arm has stopped: call action_server/error_recovery first")
 
     def move(self, width_m: float, speed_mps: float) -> int:
         """Gripper Move; see Hand.move."""
@@ -195,39 +176,6 @@ class World:
         if limits.shape != (6,) or not (np.isfinite(limits).all() and (limits > 0).all()):
             raise ValueError("collision limits: expected six finite numbers above 0")
         self._collision_limits = limits
-
-    def reflex(self, error: str = "cartesian_reflex"):
-        """Trip the arm as a collision would: it stops where it is and ignores targets until `recover`. error: the flag."""
-        if self.robot_mode in (MODE_REFLEX, MODE_USER_STOPPED):
-            return
-        self.control.stop("the arm tripped a reflex")
-        self.robot_mode, self._error = MODE_REFLEX, error
-
-    def press_user_stop(self, pressed: bool):
-        """The brakes close; released, the arm is idle and ignores targets until `recover`."""
-        if pressed and self.robot_mode != MODE_USER_STOPPED:
-            self.control.brake("the user stop was pressed")
-            self.robot_mode = MODE_USER_STOPPED
-        elif not pressed and self.robot_mode == MODE_USER_STOPPED:
-            self.robot_mode = MODE_IDLE
-
-    def activate_controller(self, active: bool):
-        """The controller behind the pose targets; without it the arm is stopped, and targets are lost."""
-        if self._controller_active and not active:
-            self.control.brake("the controller was deactivated")
-        self._controller_active = active
-
-    def brake(self, text: str):
-        """Stop every joint and hold it until the next command; `text` is why. Nothing where the joint laws are in charge."""
-        if self.control.mode is Mode.CARTESIAN:
-            self.control.brake(text)
-
-    def recover(self):
-        """Error recovery: obey targets again, starting from the measured pose. Raises ValueError under the user stop."""
-        if self.robot_mode == MODE_USER_STOPPED:
-            raise ValueError("the user stop is pressed: release it first")
-        self.control.stop("the arm was recovered")
-        self.robot_mode, self._error = MODE_MOVE, ""
 
     # -- what there is to see -----------------------------------------------------------------------------------
 
@@ -262,7 +210,7 @@ class World:
             object_orientation=_canonical((x, y, z, w)),
             wrench=self._wrench(),
             load=self.control.load,
-            robot_mode=MODE_IDLE if self.robot_mode == MODE_MOVE and not self._controller_active else self.robot_mode,
+            robot_mode=self.told_mode,
             error=self._error,
         )
 

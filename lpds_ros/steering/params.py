@@ -3,10 +3,15 @@
 import math
 from dataclasses import dataclass
 
+from lpds_ros.robot.limits import ArmLimits, load_limits
+
 
 @dataclass(frozen=True)
 class SteeringParams:
     """Limits and rates of the steering core. Every number must be positive.
+
+    arm: the file in calibration/ with its limits. joint_min_rad, joint_max_rad: of each joint, where they are narrower than
+    that file's (by the robot's own description); empty: the file's.
 
     target_hz: rate of interpolated pose targets. max_speed_mps, max_turn_radps: of the commanded pose. anchor_m,
     anchor_rad: a target farther than this from the measured pose starts again from it. gripper_threshold,
@@ -20,6 +25,9 @@ class SteeringParams:
     still_rad, see Following.
     """
 
+    arm: str = "fr3"
+    joint_min_rad: tuple[float, ...] = ()
+    joint_max_rad: tuple[float, ...] = ()
     target_hz: float = 100.0
     max_speed_mps: float = 0.25
     max_turn_radps: float = 0.6
@@ -42,8 +50,15 @@ class SteeringParams:
 
     def __post_init__(self):
         for name, value in vars(self).items():
-            if not isinstance(value, bool) and not (value > 0 and math.isfinite(value)):
+            if isinstance(value, (int, float)) and not (value > 0 and math.isfinite(value)) and not isinstance(value, bool):
                 raise ValueError(f"steering: {name} must be a positive number, got {value}")
+
+    @property
+    def limits(self) -> ArmLimits:
+        """The arm's limits, its joints' ranges as given here."""
+        limits = load_limits(self.arm)
+        hard = limits.joints
+        return limits.within(self.joint_min_rad or hard.position_min_rad, self.joint_max_rad or hard.position_max_rad)
 
     def noises(self, delay: int) -> int:
         """M: noises that each chunk of a contract with this delay is decoded from."""

@@ -8,7 +8,6 @@ import numpy as np
 from lpds_ros.contract import Horizons
 from lpds_ros.perception.robot import IDLE
 from lpds_ros.records import Observation
-from lpds_ros.robot.limits import load_limits
 from lpds_ros.steering.params import SteeringParams
 
 UNIT = 1e-6  # from length 1 an orientation may be; perception normalises
@@ -20,7 +19,7 @@ class Sight:
 
     def __init__(self, horizons: Horizons, params: SteeringParams):
         self._reach_m, self._least = params.reach_m, (params.anchor_m, params.anchor_rad)
-        self._fastest, self._pose = load_limits("fr3").cartesian, None
+        self._fastest, self._pose = params.limits.cartesian, None
         self._observed = horizons.observed
         self._stack: deque[np.ndarray] = deque(maxlen=horizons.observed + horizons.delay)
         self._last_ns = self._frozen = 0

@@ -20,7 +20,7 @@ class Target:
 
     def __init__(self, contract: Contract, params: SteeringParams):
         self._filter, self.cuts = SafetyFilter(contract, params), Cuts(params)
-        self._joint_box = JointBox(params.joint_margin_rad)
+        self._joint_box = JointBox(params.joint_margin_rad, params.limits)
         self.following = Following(params.anchor_m, params.anchor_rad, params.still_m, params.still_rad)
         self._period_ns = contract.period_ns
         self._count = params.targets_per_period(contract.period_s)
