@@ -3,26 +3,13 @@
 from collections.abc import Callable
 
 from franka_msgs.msg import Errors, FrankaRobotState
-from rclpy.callback_groups import CallbackGroup
 
 from lpds_ros.nodes import qos
 from lpds_ros.nodes.messages import stamp_ns
+from lpds_ros.nodes.newest import Newest
 from lpds_ros.perception.robot import RobotState
 
 FLAGS = tuple(Errors.get_fields_and_field_types())
-
-
-class _Polled(CallbackGroup):
-    """Subscriptions that never wake the executor: who wants the newest message takes it."""
-
-    def can_execute(self, entity) -> bool:
-        return False
-
-    def beginning_execution(self, entity) -> bool:
-        return False
-
-    def ending_execution(self, entity):
-        """Nothing was begun."""
 
 
 class RobotStateReader:
@@ -33,19 +20,16 @@ class RobotStateReader:
     """
 
     def __init__(self, node, topic: str, on_state: Callable[[RobotState], None] | None = None):
-        self._subscription = node.create_subscription(
-            FrankaRobotState,
-            topic,
-            lambda message: on_state(robot_state(message)),
-            qos.ROBOT_STATE,
-            callback_group=None if on_state else _Polled(),
-        )
+        self._newest: Newest | None = None
+        if on_state is None:
+            self._newest = Newest(node, FrankaRobotState, topic)
+        else:
+            node.create_subscription(FrankaRobotState, topic, lambda m: on_state(robot_state(m)), qos.ROBOT_STATE)
 
     def newest(self) -> RobotState | None:
         """The newest state since the last call, None where there is none."""
-        with self._subscription.handle:
-            taken = self._subscription.handle.take_message(FrankaRobotState, False)
-        return None if taken is None else robot_state(taken[0])
+        taken = self._newest.take()
+        return None if taken is None else robot_state(taken)
 
 
 def robot_state(message: FrankaRobotState) -> RobotState:
