@@ -31,7 +31,7 @@ def _beside(plan, part):
     return Node(
         package=part.package,
         executable=part.executable,
-        namespace=plan.namespace,
+        namespace=plan.namespace or None,
         arguments=list(part.words),
         output="both",
     )
@@ -47,7 +47,7 @@ def _nodes(context):
             package="lpds_ros",
             executable=process.executable,
             name=process.name,
-            namespace=plan.namespace,
+            namespace=plan.namespace or None,
             parameters=[process.parameters],
             prefix=f"nice -n {process.nice}" if process.nice else None,
             output="both",
