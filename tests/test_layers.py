@@ -21,7 +21,7 @@ LAYERS = (
     ("prior",),
     ("learning",),
     ("steering",),
-    ("rollout",),
+    ("conformance", "rollout"),
     ("collect",),
     ("bench",),
     ("arguments", "bringup", "camera_plan", "included", "run_folder", "stack", "summary", "plots", "view"),

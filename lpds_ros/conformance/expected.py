@@ -1,0 +1,121 @@
+"""The table of expectations: topics, actions and services, whose each is, and what the stack does with it.
+
+Names, types and quality of service: franka_ros2 3.4 (Jazzy) and 2.5 (Humble), crisp_controllers, ros2_controllers; the rates are
+what this stack needs, not what a robot gives at best.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from lpds_ros.sim.fr3 import FINGER_JOINTS, JOINTS
+
+STATE, HAND = "franka_robot_state_broadcaster", "franka_gripper"
+
+
+class Of(StrEnum):
+    """Who gives it."""
+
+    FRANKA = "franka_ros2"
+    CRISP = "crisp_controllers"
+    JTC = "joint_trajectory_controller"
+    CONTROL = "ros2_control"
+    STANDIN = "lpds_ros"  # the simulation and the mock
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A topic that the robot says. reliable, latched: what its publisher offers. lowest_hz: less does not do; 0: any.
+
+    frame: of its header, "" where it does not matter. names: of a JointState's joints, in this order. needed: without it the
+    stack does not drive the arm. stamped: its messages have a header.
+    """
+
+    name: str
+    kind: str
+    of: Of
+    reliable: bool
+    lowest_hz: float = 0.0
+    latched: bool = False
+    frame: str = ""
+    names: tuple[str, ...] = ()
+    needed: bool = True
+    stamped: bool = True
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A topic that the robot listens to: our publisher is reliable, keep last 1."""
+
+    name: str
+    kind: str
+    of: Of
+
+
+@dataclass(frozen=True)
+class Served:
+    """An action or a service."""
+
+    name: str
+    kind: str
+    of: Of
+    needed: bool = True
+
+
+JOINT_STATE, POSE = "sensor_msgs/msg/JointState", "geometry_msgs/msg/PoseStamped"
+
+TOPICS = (
+    Topic(f"{STATE}/robot_state", "franka_msgs/msg/FrankaRobotState", Of.FRANKA, True, 20.0),
+    Topic(f"{STATE}/current_pose", POSE, Of.FRANKA, False, 50.0, frame="base"),
+    Topic(f"{STATE}/measured_joint_states", JOINT_STATE, Of.FRANKA, False, 50.0, names=JOINTS),
+    Topic(f"{STATE}/last_desired_pose", POSE, Of.FRANKA, False, frame="base", needed=False),
+    Topic(f"{STATE}/desired_joint_states", JOINT_STATE, Of.FRANKA, False, names=JOINTS, needed=False),
+    Topic(f"{STATE}/external_wrench_in_base_frame", "geometry_msgs/msg/WrenchStamped", Of.FRANKA, False, needed=False),
+    Topic(f"{HAND}/joint_states", JOINT_STATE, Of.FRANKA, True, 10.0, names=FINGER_JOINTS),
+    Topic("franka/joint_states", JOINT_STATE, Of.FRANKA, True, names=JOINTS, needed=False),
+    Topic("joint_states", JOINT_STATE, Of.FRANKA, True, names=JOINTS + FINGER_JOINTS, needed=False),
+    Topic("/tf", "tf2_msgs/msg/TFMessage", Of.FRANKA, True, needed=False, stamped=False),
+    Topic("/tf_static", "tf2_msgs/msg/TFMessage", Of.FRANKA, True, latched=True, needed=False, stamped=False),
+    Topic("robot_description", "std_msgs/msg/String", Of.FRANKA, True, latched=True, needed=False, stamped=False),
+    Topic("lpds/object_pose", POSE, Of.STANDIN, True, 20.0, frame="base"),
+    Topic("lpds/task_state", "lpds_msgs/msg/TaskState", Of.STANDIN, True, 10.0),
+)
+
+HEARD = (
+    Heard("target_pose", POSE, Of.CRISP),
+    Heard("target_joint", JOINT_STATE, Of.CRISP),
+    Heard("fr3_arm_controller/joint_trajectory", "trajectory_msgs/msg/JointTrajectory", Of.JTC),
+)
+
+ACTIONS = (
+    Served(f"{HAND}/homing", "franka_msgs/action/Homing", Of.FRANKA),
+    Served(f"{HAND}/move", "franka_msgs/action/Move", Of.FRANKA),
+    Served(f"{HAND}/grasp", "franka_msgs/action/Grasp", Of.FRANKA),
+    Served(f"{HAND}/gripper_action", "control_msgs/action/GripperCommand", Of.FRANKA, needed=False),
+    Served("action_server/error_recovery", "franka_msgs/action/ErrorRecovery", Of.FRANKA),
+    Served("fr3_arm_controller/follow_joint_trajectory", "control_msgs/action/FollowJointTrajectory", Of.JTC),
+)
+
+SERVICES = (
+    Served(f"{HAND}/stop", "std_srvs/srv/Trigger", Of.FRANKA),
+    Served("service_server/set_load", "franka_msgs/srv/SetLoad", Of.FRANKA, needed=False),
+    Served("service_server/set_joint_stiffness", "franka_msgs/srv/SetJointStiffness", Of.FRANKA, needed=False),
+    Served("service_server/set_cartesian_stiffness", "franka_msgs/srv/SetCartesianStiffness", Of.FRANKA, needed=False),
+    Served(
+        "service_server/set_full_collision_behavior", "franka_msgs/srv/SetFullCollisionBehavior", Of.FRANKA, needed=False
+    ),
+    Served(
+        "service_server/set_force_torque_collision_behavior",
+        "franka_msgs/srv/SetForceTorqueCollisionBehavior",
+        Of.FRANKA,
+        needed=False,
+    ),
+    Served("lpds/reset", "lpds_msgs/srv/Reset", Of.STANDIN),
+    Served("lpds/reflex", "std_srvs/srv/Trigger", Of.STANDIN),
+)
+
+
+def asked_of(robot: str, controller: str) -> frozenset[Of]:
+    """Whose things a robot must have: robot real, sim or mock; controller crisp or jtc."""
+    if robot != "real":
+        return frozenset(Of)
+    return frozenset({Of.FRANKA, Of.CONTROL, Of.JTC} | ({Of.CRISP} if controller == "crisp" else set()))
