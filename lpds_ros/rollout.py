@@ -13,7 +13,9 @@ import numpy as np
 from lpds_ros.contract import Contract
 from lpds_ros.perception.align import Aligner
 from lpds_ros.records import Decision, Episode, Observation, OperatorInput
+from lpds_ros.robot.command_modes import CartesianPose, CommandMode
 from lpds_ros.robot.gripper import HandCommands
+from lpds_ros.robot.targets import Target
 from lpds_ros.sim.eyes import Eyes
 from lpds_ros.sim.streams import feed
 from lpds_ros.sim.world import World
@@ -29,6 +31,7 @@ class Rollout:
     region: "full" or "demo", where the task may place its object. hand: widths, speeds and forces of the gripper's goals.
     encode: (stream, picture) -> features, the prior's encoders; needed where the contract has images, which are then rendered in
     the thread that makes this object, and `close` gives their contexts back.
+    command_mode: how the arm is commanded; None: by pose targets.
     """
 
     def __init__(
@@ -39,6 +42,7 @@ class Rollout:
         region: str = "full",
         hand: HandCommands | None = None,
         encode: Encode | None = None,
+        command_mode: CommandMode | None = None,
     ):
         if contract.images and encode is None:
             raise ValueError(f"contract {contract.name} has images: give the encoders of its prior (EncoderSession.encode)")
@@ -48,6 +52,7 @@ class Rollout:
         self.hand = hand or HandCommands()
         self._encode = encode
         self._eyes = Eyes(contract, self.world.model) if contract.images else None
+        self.command_mode = command_mode or CartesianPose()
 
     def episode(
         self, index: int, seed: int, operator: Operator | None = None
@@ -55,30 +60,33 @@ class Rollout:
         """Yield (observation, finished decision, ended episode) for every tick until the episode ends."""
         self.world.reset(seed, self.region)
         self.aligner.reset()
+        mode = self.command_mode
+        mode.hold(self.world.time_ns)
         self.core.begin_episode(index, seed, not_before_ns=self.world.time_ns)
         while True:
             if self._eyes is not None:
                 self._eyes.feed(self.aligner, self.world.time_ns, self.world.data.qpos, self._encode)
             feed(self.aligner, self.world.state(), *self.world.task_result())
-            observation = self.aligner.observe(self.world.time_ns, exact=True)
+            observation = mode.seen(self.aligner.observe(self.world.time_ns, exact=True))
             tick = self.core.tick(observation, operator(observation) if operator else None)
             yield observation, tick.decision, tick.episode
             if tick.episode is not None:
                 return
             if tick.gripper is not None:
                 self.hand.apply(self.world, tick.gripper)
-            self._advance(tick.targets)
+            ahead = self.core.ahead() if mode.looks_ahead else ()
+            self._advance(mode.send(tick.targets, tick.mode, observation, ahead))
 
     def close(self):
         """Give the cameras back, where there are any."""
         if self._eyes is not None:
             self._eyes.close()
 
-    def _advance(self, targets):
+    def _advance(self, targets: tuple[Target, ...]):
         """Apply each target at its stamp and advance one control period."""
         end_ns = self.world.time_ns + self.contract.period_ns
         for target, until_ns in zip(targets, [t.stamp_ns for t in targets[1:]] + [end_ns]):
-            self.world.set_target(target.position, target.orientation)
+            target.apply(self.world)
             self.world.advance_to(until_ns)
 
 

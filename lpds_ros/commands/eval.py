@@ -9,7 +9,9 @@ from lpds_ros.prior.bundle import load_bundle
 from lpds_ros.prior.encoders import EncoderSession
 from lpds_ros.prior.session import DecoderSession
 from lpds_ros.resources import resource
+from lpds_ros.robot.command_modes import COMMAND_MODES
 from lpds_ros.rollout import Evaluation, Rollout, evaluate, make_core
+from lpds_ros.steering.params import SteeringParams
 from lpds_ros.weights import MAX_BYTES, WeightsError, unpack_weights
 
 HELP = "run fixed seeds in simulation and report success, returns, lengths, interval and versions"
@@ -31,6 +33,8 @@ def add_common_arguments(parser):
     parser.add_argument("--jobs", type=int, default=1, help="processes; the result does not depend on it")
     parser.add_argument("--provider", default="cpu", help="auto, cpu, cuda, tensorrt or openvino (default cpu)")
     parser.add_argument("--variant", default="fp32", help="of the bundle's decoder: fp32 or int8 (default fp32)")
+    modes = ", ".join(COMMAND_MODES)
+    parser.add_argument("--command-mode", default="cartesian_pose", choices=COMMAND_MODES, help=f"how the arm is told: {modes}")
     parser.add_argument("--json", type=Path, help="write the result here")
 
 
@@ -55,11 +59,13 @@ def read_actor(path: str, contract, prior_digest: str):
 
 def _job(arguments):
     """One process' share of the seeds. Module level, so that it can be sent to a fresh interpreter."""
-    bundle_path, actor_path, provider, variant, seeds = arguments
-    bundle = load_bundle(bundle_path)
+    bundle_path, actor_path, provider, variant, command_mode, seeds = arguments
+    bundle, params = load_bundle(bundle_path), SteeringParams()
     actor = read_actor(actor_path, bundle.contract, bundle.digest)
-    core = make_core(bundle.contract, DecoderSession(bundle, provider=provider, variant=variant), seed=0, actor=actor)
-    rollout = Rollout(bundle.contract, core, encode=EncoderSession(bundle).encode)
+    decoder = DecoderSession(bundle, provider=provider, variant=variant)
+    core = make_core(bundle.contract, decoder, seed=0, actor=actor, params=params)
+    mode = params.command_mode(command_mode, bundle.contract.period_s)
+    rollout = Rollout(bundle.contract, core, encode=EncoderSession(bundle).encode, command_mode=mode)
     try:
         return evaluate(rollout, seeds).episodes
     finally:
@@ -75,8 +81,8 @@ def run(args) -> int:
     actor = read_actor(args.actor, bundle.contract, bundle.digest)
     seeds = list(range(args.seed, args.seed + args.episodes))
     bundle.variant(args.variant)
-    decoder = (bundle.path, args.actor, args.provider, args.variant)
-    shares = [(*decoder, seeds[i : i + 5]) for i in range(0, len(seeds), 5)]
+    setting = (bundle.path, args.actor, args.provider, args.variant, args.command_mode)
+    shares = [(*setting, seeds[i : i + 5]) for i in range(0, len(seeds), 5)]
     episodes = []
     with multiprocessing.get_context("spawn").Pool(args.jobs) as pool:
         for done in pool.imap(_job, shares):
@@ -108,6 +114,7 @@ def report(evaluation: Evaluation, bundle, actor, args):
             "actor_updates": actor.updates if actor else 0,
             "prior_digest": bundle.digest,
             "variant": args.variant,
+            "command_mode": args.command_mode,
             "contract_digest": bundle.contract.digest,
             "episodes": [asdict(e) for e in evaluation.episodes],
         }

@@ -16,11 +16,20 @@ D_M = (0.333, 0.0, 0.316, 0.0, 0.384, 0.0, 0.0)
 ALPHA_RAD = (0.0, -math.pi / 2, math.pi / 2, math.pi / 2, -math.pi / 2, math.pi / 2, math.pi / 2)
 TOOL_M = 0.107 + 0.1034  # flange, then the hand's tool centre point, along the last joint's axis
 HAND_YAW_RAD = -math.pi / 4  # of the hand on the flange, about that axis
+HAND = np.array(
+    [
+        [math.cos(HAND_YAW_RAD), -math.sin(HAND_YAW_RAD), 0.0],
+        [math.sin(HAND_YAW_RAD), math.cos(HAND_YAW_RAD), 0.0],
+        [0.0, 0.0, 1.0],
+    ]
+)
 DAMPING = 1e-3
 
 
-def tool_jacobian(q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Tool centre point [3] m in the base frame, and the geometric Jacobian [6, 7] (m and rad per rad), at q [7] rad."""
+def tool_frame(q: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The tool centre point [3] m and its rotation matrix [3, 3] in the base frame, and the geometric Jacobian [6, 7] (m and
+    rad per rad), at q [7] rad.
+    """
     frame = np.eye(4)
     axes, origins = np.empty((7, 3)), np.empty((7, 3))
     for i, angle in enumerate(q.tolist()):
@@ -29,7 +38,13 @@ def tool_jacobian(q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         frame = frame @ np.array(link)
         axes[i], origins[i] = frame[:3, 2], frame[:3, 3]
     tool = frame[:3, 3] + TOOL_M * frame[:3, 2]
-    return tool, np.vstack([np.cross(axes, tool - origins).T, axes.T])
+    return tool, frame[:3, :3] @ HAND, np.vstack([np.cross(axes, tool - origins).T, axes.T])
+
+
+def tool_jacobian(q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The tool centre point [3] m and the Jacobian [6, 7] of `tool_frame`."""
+    tool, _, jacobian = tool_frame(q)
+    return tool, jacobian
 
 
 def tool_pose(q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,9 +1,9 @@
 """Who drives the arm: one control mode at a time, switched by the last command that was obeyed.
 
 cartesian_pose: the Cartesian impedance law follows pose targets. joint_trajectory: the joint law follows a trajectory.
-joint_group_position: the joint law goes to joint positions. brake: the joints are stopped and held where they are, until the
-next command. A switch never makes a jump: the new law starts from the measured state, and the torque goes on from where it
-was within the new law's rate limit.
+joint_group_position: the joint law goes to joint positions. joint_impedance: a softer joint law is told its reference. brake:
+the joints are stopped and held where they are, until the next command. A switch never makes a jump: the new law starts from the
+measured state, and the torque goes on from where it was within the new law's rate limit.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from enum import StrEnum
 import numpy as np
 
 from lpds_ros.sim.follow import Ending, Follower, Progress, Tolerances
-from lpds_ros.sim.joint_law import ARM, EFFORT_CONTROLLER, INTERNAL_CONTROLLER
+from lpds_ros.sim.joint_law import ARM, EFFORT_CONTROLLER, IMPEDANCE_CONTROLLER, INTERNAL_CONTROLLER
 from lpds_ros.sim.rotation import checked_target
 from lpds_ros.sim.trajectory import SPEED_MAX, TICK_S, Outcome, Spline, TrajectoryError, Waypoint, checked_positions
 
@@ -27,6 +27,7 @@ class Mode(StrEnum):
     CARTESIAN = "cartesian_pose"
     TRAJECTORY = "joint_trajectory"
     POSITION = "joint_group_position"
+    IMPEDANCE = "joint_impedance"
     BRAKE = "brake"
 
 
@@ -71,6 +72,17 @@ class ArmControl:
         self._take_over(Mode.POSITION, "joint positions took the arm over")
         self._goal[:] = goal
 
+    def set_joints(self, q: Sequence[float], dq: Sequence[float] = ()):
+        """Reference of the joint impedance law: positions [7] rad and velocities [7] rad/s (empty: zero); takes the arm over.
+
+        Raises TrajectoryError as `set_positions`, and for velocities that are not seven finite numbers.
+        """
+        goal, speed = checked_positions(q), np.asarray(dq if len(dq) else np.zeros(ARM), np.float64)
+        if speed.shape != (ARM,) or not np.isfinite(speed).all():
+            raise TrajectoryError(Outcome.INVALID_JOINTS, f"{speed.size} joint velocities: {ARM} finite ones, or none")
+        self._take_over(Mode.IMPEDANCE, "a joint target took the arm over")
+        self.joint.position[:], self.joint.velocity[:] = goal, speed
+
     def follow(
         self,
         waypoints: Sequence[Waypoint],
@@ -91,7 +103,7 @@ class ArmControl:
             text = f"the trajectory ended {late:.3f} s ago by its header's stamp: send a newer one, or stamp 0 for now"
             raise TrajectoryError(Outcome.OLD_HEADER_TIMESTAMP, text)
         position, velocity = self._q.copy(), self._dq.copy()
-        if from_desired and self.mode is not Mode.CARTESIAN:
+        if from_desired and self.mode not in (Mode.CARTESIAN, Mode.BRAKE):
             position, velocity = self.joint.position.copy(), self.joint.velocity.copy()
         spline = Spline(Waypoint(elapsed_s, position, velocity), waypoints)
         spline.check()
@@ -192,6 +204,9 @@ class ArmControl:
         elif mode is Mode.TRAJECTORY:
             self.joint.use(EFFORT_CONTROLLER)
             self._step = self._follow
+        elif mode is Mode.IMPEDANCE:
+            self.joint.use(IMPEDANCE_CONTROLLER)
+            self._step = self.joint.update
         else:
             self.joint.use(self._internal)
             self._step = self._approach

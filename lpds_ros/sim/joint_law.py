@@ -34,6 +34,9 @@ class JointGains:
 
 # fr3_arm_controller of franka_fr3_moveit_config, on the effort interface, behind franka_hardware's torque rate limiter.
 EFFORT_CONTROLLER = JointGains((600.0, 600.0, 600.0, 600.0, 250.0, 150.0, 50.0), (30.0,) * 4 + (10.0, 10.0, 5.0), 1.0)
+# A joint impedance controller that follows a person's or a policy's stream: gains of gello_software's, torque rate of
+# crisp_controllers'.
+IMPEDANCE_CONTROLLER = JointGains((240.0, 240.0, 240.0, 240.0, 100.0, 60.0, 20.0), (20.0,) * 3 + (10.0,) * 3 + (5.0,), 0.5)
 # The robot's own joint impedance, behind the position interface: stiffness as in libfranka's examples, damping of ours.
 INTERNAL_CONTROLLER = JointGains(
     (3000.0, 3000.0, 3000.0, 2500.0, 2500.0, 2000.0, 2000.0), (67.0, 67.0, 67.0, 61.0, 32.0, 32.0, 32.0), 5.0

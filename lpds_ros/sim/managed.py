@@ -1,9 +1,9 @@
 """Whose commands the arm obeys, what stops it, the way back: what the simulated arm and the mock have in common. No MuJoCo."""
 
 from lpds_ros.sim.control import ArmControl, Mode
-from lpds_ros.sim.controllers import ACTIVE, BEST_EFFORT, CARTESIAN, HARDWARE, STRICT, Controllers
+from lpds_ros.sim.controllers import ACTIVE, BEST_EFFORT, CARTESIAN, HARDWARE, JOINT, STRICT, Controllers
 from lpds_ros.sim.state import MODE_IDLE, MODE_MOVE, MODE_REFLEX, MODE_USER_STOPPED
-from lpds_ros.sim.trajectory import Outcome, TrajectoryError
+from lpds_ros.sim.trajectory import Outcome, TrajectoryError, Waypoint
 
 
 class ManagedArm:
@@ -38,6 +38,15 @@ class ManagedArm:
         """Forward joint positions; see ArmControl.set_positions. Raises TrajectoryError, also where they are refused."""
         self._require(self.controllers.position)
         self.control.set_positions(q)
+
+    def set_joints(self, q, dq=()):
+        """Reference of the joint impedance law; see ArmControl.set_joints. Raises TrajectoryError, also where it is refused."""
+        self._require(JOINT)
+        self.control.set_joints(q, dq)
+
+    def follow_path(self, times_s, position, velocity):
+        """A piece of a streamed trajectory from now on: times_s [n], position [n, 7] rad, velocity [n, 7] rad/s; as `follow`."""
+        self.follow([Waypoint(*point) for point in zip(times_s, position, velocity)], judged=False, from_desired=True)
 
     def follow(self, waypoints, tolerances=None, **options) -> int:
         """Follow a joint trajectory; see ArmControl.follow. Raises TrajectoryError, also where it is refused."""
@@ -116,8 +125,9 @@ class ManagedArm:
         if not now:
             self.control.brake("the controller was deactivated")
         elif len(now) == 1:
-            laws = {self.controllers.trajectory: Mode.TRAJECTORY, self.controllers.position: Mode.POSITION}
-            self.control.engage(laws.get(now[0], Mode.CARTESIAN), "the controllers were switched")
+            names = (CARTESIAN, JOINT, self.controllers.trajectory, self.controllers.position)
+            laws = dict(zip(names, (Mode.CARTESIAN, Mode.IMPEDANCE, Mode.TRAJECTORY, Mode.POSITION)))
+            self.control.engage(laws[now[0]], "the controllers were switched")
 
     def activate_controller(self, active: bool):
         """A fault: whatever drives the arm is deactivated, and activated again when it is over; targets are lost meanwhile."""

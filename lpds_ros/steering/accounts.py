@@ -52,6 +52,10 @@ class OpenDecision:
         """The chunk's row for the next tick, float32 [d_a]."""
         return self._chunk[self.ticks]
 
+    def rest(self) -> np.ndarray:
+        """The rows of the chunk that are to run after this tick, float32 [n, d_a]."""
+        return self._chunk[self.ticks : len(self._executed)]
+
     def executed(self, asked: np.ndarray, sent: np.ndarray, seen: np.ndarray):
         """One tick was commanded at the observation `seen` [d_o]."""
         self._executed[self.ticks], self._sent[self.ticks], self._seen[self.ticks] = asked, sent, seen

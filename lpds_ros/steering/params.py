@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+from lpds_ros.robot.command_modes import CommandMode, make_command_mode
 from lpds_ros.robot.limits import ArmLimits, load_limits
 
 
@@ -67,3 +68,10 @@ class SteeringParams:
     def targets_per_period(self, period_s: float) -> int:
         """n: pose targets published per control period (the simulation's `targets_per_period`)."""
         return max(1, math.ceil(self.target_hz * period_s - 1e-9))
+
+    def command_mode(self, name: str, period_s: float) -> CommandMode:
+        """The command mode of this name for ticks of period_s: joints keep joint_margin_rad from their ends, and a pose that they
+        would trail by more than an anchor is refused.
+        """
+        numbers = {"margin_rad": self.joint_margin_rad, "lag_m": self.anchor_m, "lag_rad": self.anchor_rad}
+        return make_command_mode(name, self.limits, period_s=period_s, **numbers)

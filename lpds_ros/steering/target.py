@@ -72,6 +72,20 @@ class Target:
         self.hold()
         return step.sent
 
+    def foresee(self, rows: np.ndarray) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+        """Position [3] m and orientation [4] xyzw after each of the rows [n, d_a], were they to run from here on; no more after
+        one that cannot.
+        """
+        poses, pose = [], self._pose
+        for row in rows:
+            try:
+                step = self._filter.step(*pose, row)
+            except UnsafeActionError:
+                break
+            pose = step.position, step.orientation
+            poses.append(pose)
+        return tuple(poses)
+
     def hold(self):
         """Keep the commanded pose for this tick; after `seed`, go there within it."""
         self._start, self._last = self._last, self._pose

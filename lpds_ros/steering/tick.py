@@ -3,18 +3,10 @@
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-
 from lpds_ros.records import Decision, Episode, Mode, Source
+from lpds_ros.robot.targets import PoseTarget
 
-
-@dataclass(frozen=True)
-class PoseTarget:
-    """Absolute tool pose in the base frame: position [3] m, orientation [4] xyzw; takes effect at `stamp_ns`."""
-
-    stamp_ns: int
-    position: np.ndarray
-    orientation: np.ndarray
+__all__ = ["PoseTarget", "Tick"]
 
 
 @dataclass(frozen=True)
