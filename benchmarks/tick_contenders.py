@@ -101,6 +101,14 @@ class Arm:
         self.computed.append((seconds, self._decoder.calls != calls, touched))
         return tick
 
+    streamed = True
+
+    def command(self, tick):
+        return tick.targets
+
+    def pause(self, stamp_ns):
+        return ()
+
     def publish(self, targets):
         self.position, self.orientation = targets[-1].position, targets[-1].orientation
 

@@ -3,7 +3,7 @@
 import array
 
 import numpy as np
-from builtin_interfaces.msg import Time
+from builtin_interfaces.msg import Duration, Time
 from geometry_msgs.msg import Pose, PoseStamped
 from lpds_msgs.msg import Decision as DecisionMsg
 from lpds_msgs.msg import Episode as EpisodeMsg
@@ -29,6 +29,12 @@ def stamp_msg(nanoseconds: int) -> Time:
     """The builtin_interfaces/Time of `nanoseconds`."""
     sec, nanosec = divmod(int(nanoseconds), 1_000_000_000)
     return Time(sec=sec, nanosec=nanosec)
+
+
+def duration_msg(seconds: float) -> Duration:
+    """The builtin_interfaces/Duration of `seconds`."""
+    sec, nanosec = divmod(round(seconds * 1e9), 1_000_000_000)
+    return Duration(sec=sec, nanosec=nanosec)
 
 
 def floats(values) -> array.array:

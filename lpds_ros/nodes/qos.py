@@ -25,4 +25,5 @@ RECORD = _profile(1000, reliable=True, latched=True)
 LATCHED = _profile(1, reliable=True, latched=True)
 # Pose targets: CRISP subscribes RELIABLE, keep last 1. In lockstep a whole burst must survive.
 TARGET_REALTIME = _profile(1, reliable=True)
+TARGET_BEST_EFFORT = _profile(1, reliable=False)
 TARGET_LOCKSTEP = _profile(20, reliable=True)

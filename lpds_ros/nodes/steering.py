@@ -1,4 +1,4 @@
-"""The steering node: observations, operator and weights in; pose targets, gripper goals and records out.
+"""The steering node: observations, operator and weights in; the arm's targets, gripper goals and records out.
 
 A thin shell over steering.core. It holds the only publisher on the target topic: operator and policy are muxed inside.
 """
@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from lpds_ros.nodes.base import LpdsNode, main as run_node  # isort: skip (sets what rclpy reads at its first import)
-from geometry_msgs.msg import PoseStamped
 from lpds_msgs.msg import Decision as DecisionMsg
 from lpds_msgs.msg import Episode as EpisodeMsg
 from lpds_msgs.msg import LearnerStatus, OperatorCommand, SteeringStatus, SteeringWeights
@@ -27,9 +26,9 @@ from lpds_ros.nodes.messages import (
     decision_to_msg,
     episode_to_msg,
     observation_from_msg,
-    pose_stamped_msg,
     stamp_msg,
 )
+from lpds_ros.nodes.steering_command import CommandPort
 from lpds_ros.nodes.steering_drive import SILENT_PERIODS, LockstepDriver, RealtimeDriver
 from lpds_ros.nodes.steering_flight import Flight
 from lpds_ros.nodes.steering_hand import HandClient
@@ -41,9 +40,10 @@ from lpds_ros.nodes.steering_turn import EpisodeTurn
 from lpds_ros.nodes.steering_weights import WeightsInbox
 from lpds_ros.records import Mode, Observation
 from lpds_ros.robot.gripper import HandCommands
+from lpds_ros.robot.targets import Target
 from lpds_ros.steering.clock import TickClock
 from lpds_ros.steering.core import SteeringCore
-from lpds_ros.steering.tick import PoseTarget, Tick
+from lpds_ros.steering.tick import Tick
 
 POLL_S = 0.02
 FAREWELL_S = 2.0  # after the last episode, so that whoever listens has it
@@ -52,11 +52,13 @@ LAST_CALL_S = 20.0  # a listener that has not acknowledged it by then is dead
 
 
 class SteeringNode(LpdsNode):
-    """Publishes target_pose, lpds/decision, lpds/episode, lpds/steering_status; serves lpds/stop and lpds/arm."""
+    """Publishes the arm's targets (target_pose, or another command mode's), lpds/decision, lpds/episode, lpds/steering_status;
+    serves lpds/stop and lpds/arm.
+    """
 
     NAME = "steering"
     Parameters = Parameters
-    core = _driver = _inbox = _hand = _flight = None
+    core = _driver = _inbox = _hand = _flight = _arm = None
 
     # -- start --------------------------------------------------------------
 
@@ -112,8 +114,7 @@ class SteeringNode(LpdsNode):
 
     def _make_interfaces(self):
         steady = Clock(clock_type=ClockType.STEADY_TIME)
-        target_qos = qos.TARGET_LOCKSTEP if self._lockstep else qos.TARGET_REALTIME
-        self._targets = self.create_publisher(PoseStamped, self.params.targets_topic, target_qos)
+        self._arm = CommandPort(self, self.params, self.contract.period_s)
         self._decisions = self.create_publisher(DecisionMsg, "lpds/decision", qos.RECORD)
         self._episodes = self.create_publisher(EpisodeMsg, "lpds/episode", qos.RECORD)
         self._status = self.create_publisher(SteeringStatus, "lpds/steering_status", qos.CONTROL)
@@ -207,14 +208,28 @@ class SteeringNode(LpdsNode):
             observation = replace(observation, valid=False, reason=self._intruder)
         elif observation.valid:
             self._measured = observation
+        observation = self._arm.mode.seen(observation)
         self._tick = self.core.tick(observation, operator)
         self._noted = (observation, operator)
         return self._tick
 
-    def publish(self, targets: tuple[PoseTarget, ...]):
+    @property
+    def streamed(self) -> bool:
+        """Whether the commands of a period are to be said one after the other, each at its moment."""
+        return self._arm.mode.streamed
+
+    def command(self, tick: Tick) -> tuple[Target, ...]:
+        """What the arm is told for this tick."""
+        mode = self._arm.mode
+        return mode.send(tick.targets, tick.mode, self._noted[0], self.core.ahead() if mode.looks_ahead else ())
+
+    def pause(self, stamp_ns: int) -> tuple[Target, ...]:
+        """What the arm is told when nothing is commanded any more."""
+        return self._arm.mode.hold(stamp_ns)
+
+    def publish(self, commands: tuple[Target, ...]):
         """Command."""
-        for target in targets:
-            self._targets.publish(pose_stamped_msg(target.stamp_ns, target.position, target.orientation))
+        self._arm.publish(commands)
 
     def aftermath(self, tick: Tick, then: Callable[[], None] | None = None):
         """Hand out what a tick gave: in lockstep at once, in real time by the executor. then: see HandClient.send."""
@@ -288,7 +303,7 @@ class SteeringNode(LpdsNode):
         return all(publisher.wait_for_all_acked(Duration()) for publisher in (self._decisions, self._episodes))
 
     def _publish_status(self):
-        self._intruder = intruder(self, self._targets)
+        self._intruder = intruder(self, self._arm.publisher)
         tick, latched = self._tick, self.core.latched
         mode, reason = (tick.mode, tick.reason) if tick else (Mode.HOLD, "waiting for the first observation")
         if latched is not None:
@@ -304,6 +319,7 @@ class SteeringNode(LpdsNode):
             mode=int(mode),
             reason="; ".join(filter(None, (reason, self._inbox.lost))),
             provider=self._provider,
+            command_mode=self.params.command_mode,
             prior_digest=self._prior_digest,
             weights_version=self.core.weights_version,
             **self._inbox.report(),
@@ -329,7 +345,7 @@ class SteeringNode(LpdsNode):
         now_ns, last = self.get_clock().now().nanoseconds, self._measured
         recent = last is not None and now_ns - last.stamp_ns < MEASURED_S * 1e9 and not self._intruder
         if not self._lockstep and recent and not self.core.robot_error:
-            self.publish((PoseTarget(now_ns, last.position, last.orientation),))
+            self.publish(self._arm.mode.stop(now_ns, last))
         late, starved = self.core.late_ticks
         ahead = f"; {late} ticks on the rest of a chunk, {starved} without any" if late or starved else ""
         cut = f"; {self.core.cut_ticks} ticks cut by the safety filter" if self.core.cut_ticks else ""

@@ -1,7 +1,9 @@
 """The two ways to tick: in lockstep on each observation, in real time on absolute deadlines of the monotonic clock.
 
 A driver gets observations and calls its host (the steering node): control(observation) -> Tick decides, aftermath(tick,
-then) hands records and gripper goals out, publish(targets) commands, overdue() hears of a tick that does not end.
+then) hands records and gripper goals out, command(tick) says what the arm is told for it and pause(stamp) what when nothing is
+commanded any more, publish(commands) tells it, overdue() hears of a tick that does not end. host.streamed: whether the commands
+of a period are for one moment after the other.
 """
 
 import gc
@@ -17,12 +19,14 @@ from lpds_ros.nodes.threads import NodeThread
 from lpds_ros.perception.robot import FUTURE_TOLERANCE_NS, OTHER
 from lpds_ros.realtime import put_first
 from lpds_ros.records import Mode, Observation
+from lpds_ros.robot.targets import Target, at, at_rest
 from lpds_ros.steering.clock import Ring, TickClock
-from lpds_ros.steering.tick import PoseTarget, Tick
+from lpds_ros.steering.tick import Tick
 
 GRIPPER_PATIENCE_S = 2.0
 # Control ticks without a new observation after which the arm holds; before that a late one only costs its tick.
 SILENT_PERIODS = 3
+LATE = 2  # periods after which a command has no successor
 HANG_S = 2.0  # of one tick: what takes so long does not come back
 # A waiting control thread gets the interpreter after this long instead of Python's 5 ms.
 SWITCH_INTERVAL_S = 0.0005
@@ -39,7 +43,7 @@ class LockstepDriver:
         self._host, self._clock, self._wait = host, clock, wait_for_operator
         self.age_s = Ring()
         self._observation: Observation | None = None
-        self._burst: tuple[PoseTarget, ...] = ()
+        self._burst: tuple[Target, ...] = ()
         self._busy_since_s: float | None = None
         self._awaiting: Observation | None = None
 
@@ -82,7 +86,9 @@ class LockstepDriver:
         self._clock.begin()
         tick = self._host.control(observation)
         self._clock.done()
-        burst = tick.targets if self._host.running else ()
+        burst = self._host.command(tick) if self._host.running else ()
+        if not self._host.running:
+            self._host.pause(tick.stamp_ns)  # unsaid: time stands still between episodes, and the arm with it
         if tick.gripper is None:
             self._host.aftermath(tick)
             self._send(burst)
@@ -97,7 +103,7 @@ class LockstepDriver:
             self._busy_since_s = None
             self._send(self._after_gripper)
 
-    def _send(self, burst: tuple[PoseTarget, ...]):
+    def _send(self, burst: tuple[Target, ...]):
         self._burst = burst
         self._host.publish(burst)
 
@@ -120,7 +126,8 @@ class RealtimeDriver:
         self._observation: Observation | None = None
         self._used_ns = 0
         self._last_new_s = time.monotonic()
-        self._plan: tuple[int, tuple[PoseTarget, ...]] | None = None
+        self._plan: tuple[int, tuple[Target, ...]] | None = None
+        self._saying = threading.Lock()  # so that a pause is the last word
         self._began_s: float | None = None  # of the tick under way
         self._slice_ns = clock.period_ns // targets_per_period
         self._threads: list[NodeThread] = []
@@ -132,7 +139,9 @@ class RealtimeDriver:
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         gc.collect()
         gc.freeze()
-        self._threads = [NodeThread(self._node, self.tick_until, "tick"), NodeThread(self._node, self._publish, "publish")]
+        self._threads = [NodeThread(self._node, self.tick_until, "tick")]
+        if self._host.streamed:
+            self._threads.append(NodeThread(self._node, self._publish, "publish"))
 
     def on_observation(self, observation: Observation):
         """Keep the newest."""
@@ -189,14 +198,25 @@ class RealtimeDriver:
             self._began_s = None
             if tick.decode_s:
                 self._clock.spent("decode", tick.decode_s)
-            moves = self._host.running or tick.mode in (Mode.STOP, Mode.FAULT)
-            # Between episodes nothing is published: a reset arm must not be pulled to where the last episode ended.
-            self._plan = (deadline_ns, tick.targets) if moves and tick.targets else None
+            self._command(tick, deadline_ns)
             self._clock.done()
             if observation.valid:
                 self.age_s.add((time.time_ns() - observation.stamp_ns) / 1e9)
             self._host.aftermath(tick)
             self._clock.mark("hand out")
+
+    def _command(self, tick: Tick, deadline_ns: int):
+        moves = self._host.running or tick.mode in (Mode.STOP, Mode.FAULT)
+        if moves and self._host.streamed:
+            commands = self._host.command(tick)
+            self._plan = (deadline_ns, commands) if commands else None
+        elif moves:
+            self._host.publish(self._host.command(tick))
+        else:
+            # Between episodes nothing is published: a reset arm must not be pulled to where the last episode ended.
+            with self._saying:
+                self._plan = None
+                self._host.publish(self._host.pause(time.time_ns()))
 
     def _await_new(self, until_ns: int) -> Observation | None:
         """The newest observation if it has not been used, else the next one that comes in time."""
@@ -238,12 +258,15 @@ class RealtimeDriver:
         clock = TickClock(self._slice_ns)
         while not ending.is_set():
             clock.pace()
-            plan = self._plan
-            if plan is not None:
-                start_ns, targets = plan
-                index = min(max(0, (time.monotonic_ns() - start_ns) // self._slice_ns), len(targets) - 1)
-                target = targets[index]
-                self._host.publish((PoseTarget(time.time_ns(), target.position, target.orientation),))
+            with self._saying:
+                if self._plan is not None:
+                    self._host.publish((at(self._due(*self._plan), time.time_ns()),))
+
+    def _due(self, start_ns: int, commands: tuple[Target, ...]) -> Target:
+        """The command of this moment: the last one stays, and is at rest when its period's successor has not come in time."""
+        index = max(0, (time.monotonic_ns() - start_ns) // self._slice_ns)
+        last = commands[min(index, len(commands) - 1)]
+        return at_rest(last) if index >= LATE * len(commands) else last
 
 
 Driver = LockstepDriver | RealtimeDriver

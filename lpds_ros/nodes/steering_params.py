@@ -4,9 +4,11 @@ from dataclasses import dataclass, fields
 
 from lpds_ros.parameters import parameter
 from lpds_ros.realtime import RealtimeParameters
+from lpds_ros.robot.command_modes import COMMAND_MODES
 from lpds_ros.steering.params import SteeringParams
 
 SAFE = SteeringParams()
+
 
 @dataclass(frozen=True)
 class Parameters(RealtimeParameters):
@@ -49,7 +51,16 @@ class Parameters(RealtimeParameters):
         SAFE.still_m, "a tool that moved less, while two anchors of way were asked for, does not follow", "m", (1e-5, 0.01)
     )
     still_rad: float = parameter(SAFE.still_rad, "the same of each joint", "rad", (1e-5, 0.1))
-    targets_topic: str = parameter("target_pose", "topic of the pose targets")
+    command_mode: str = parameter("cartesian_pose", "how the arm is commanded (docs/robot.md)", choices=tuple(COMMAND_MODES))
+    allow_group_position: bool = parameter(False, "let joint_group_position be used, which makes a real Franka stop by a reflex")
+    targets_topic: str = parameter(
+        "",
+        "topic of the arm's targets; empty: the mode's own, target_pose, target_joint, fr3_arm_controller/joint_trajectory or "
+        "forward_position_controller/commands",
+    )
+    targets_frame: str = parameter("base", "frame_id of pose and joint targets")
+    targets_qos: str = parameter("reliable", "of the targets in real time, depth 1", choices=("reliable", "best_effort"))
+    joint_prefix: str = parameter("fr3_joint", "names of the arm's joints before their numbers 1 to 7")
     gripper: str = parameter("franka_gripper", "namespace of the gripper's actions")
     homing: bool = parameter(False, "home the gripper at start-up")
     started_mark: str = parameter(
