@@ -4,6 +4,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from lpds_ros.sim.trajectory import Waypoint
+
 
 @dataclass(frozen=True)
 class PoseTarget:
@@ -50,7 +52,8 @@ class JointPath:
     velocity: np.ndarray
 
     def apply(self, world):
-        world.follow_path(self.times_s, self.position, self.velocity)
+        waypoints = [Waypoint(*point) for point in zip(self.times_s, self.position, self.velocity)]
+        world.follow(waypoints, judged=False, from_desired=True)  # from the reference before: no piece begins with a lag
 
 
 Target = PoseTarget | JointTarget | PositionTarget | JointPath

@@ -156,7 +156,8 @@ class ArmControl:
     def engage(self, mode: Mode, text: str):
         """This law is in charge from now on and keeps the arm where it is; what was under way ends for the reason `text`."""
         self._take_over(mode, text)
-        if mode is Mode.POSITION:
+        if mode is not Mode.CARTESIAN:
+            self.joint.hold()
             self._goal[:] = self.joint.position
 
     # -- what there is to see -----------------------------------------------------------------------------------

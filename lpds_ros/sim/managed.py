@@ -3,7 +3,7 @@
 from lpds_ros.sim.control import ArmControl, Mode
 from lpds_ros.sim.controllers import ACTIVE, BEST_EFFORT, CARTESIAN, HARDWARE, JOINT, STRICT, Controllers
 from lpds_ros.sim.state import MODE_IDLE, MODE_MOVE, MODE_REFLEX, MODE_USER_STOPPED
-from lpds_ros.sim.trajectory import Outcome, TrajectoryError, Waypoint
+from lpds_ros.sim.trajectory import Outcome, TrajectoryError
 
 
 class ManagedArm:
@@ -43,10 +43,6 @@ class ManagedArm:
         """Reference of the joint impedance law; see ArmControl.set_joints. Raises TrajectoryError, also where it is refused."""
         self._require(JOINT)
         self.control.set_joints(q, dq)
-
-    def follow_path(self, times_s, position, velocity):
-        """A piece of a streamed trajectory from now on: times_s [n], position [n, 7] rad, velocity [n, 7] rad/s; as `follow`."""
-        self.follow([Waypoint(*point) for point in zip(times_s, position, velocity)], judged=False, from_desired=True)
 
     def follow(self, waypoints, tolerances=None, **options) -> int:
         """Follow a joint trajectory; see ArmControl.follow. Raises TrajectoryError, also where it is refused."""
