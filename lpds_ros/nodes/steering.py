@@ -31,13 +31,14 @@ from lpds_ros.nodes.messages import (
 from lpds_ros.nodes.steering_command import CommandPort
 from lpds_ros.nodes.steering_drive import SILENT_PERIODS, LockstepDriver, RealtimeDriver
 from lpds_ros.nodes.steering_flight import Flight
-from lpds_ros.nodes.steering_hand import HandClient
+from lpds_ros.nodes.steering_hand import HOMING_NEEDS, HandClient
 from lpds_ros.nodes.steering_intruder import intruder
 from lpds_ros.nodes.steering_operator import OperatorInbox
 from lpds_ros.nodes.steering_params import Parameters
 from lpds_ros.nodes.steering_setup import load, make_gate
 from lpds_ros.nodes.steering_turn import EpisodeTurn
 from lpds_ros.nodes.steering_weights import WeightsInbox
+from lpds_ros.parameters import ParameterError
 from lpds_ros.records import Mode, Observation
 from lpds_ros.robot.gripper import HandCommands
 from lpds_ros.robot.targets import Target
@@ -80,7 +81,9 @@ class SteeringNode(LpdsNode):
         self._measured: Observation | None = None
         self._intruder = ""
         self._reported_failure = self._refused = ""
-        self._hand = HandClient(self, p.gripper, HandCommands(), cancel_first=not self._lockstep)
+        if p.homing and p.gripper_actions != "franka_hand":
+            raise ParameterError(HOMING_NEEDS)
+        self._hand = HandClient(self, p.gripper, HandCommands(), not self._lockstep, p.gripper_actions)
         self._home_due = p.homing
         gate = make_gate(p, self.contract, bundle, self.core, self.session, self.get_logger().warning)
         self._inbox = WeightsInbox(self, gate)
@@ -342,6 +345,7 @@ class SteeringNode(LpdsNode):
         if self._driver is None:
             return
         self._driver.end()
+        self._hand.end()
         now_ns, last = self.get_clock().now().nanoseconds, self._measured
         recent = last is not None and now_ns - last.stamp_ns < MEASURED_S * 1e9 and not self._intruder
         if not self._lockstep and recent and not self.core.robot_error:

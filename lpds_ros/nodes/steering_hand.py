@@ -1,5 +1,8 @@
 """The gripper's actions from steering's side: one goal at a time, the newest wish wins, nothing waits.
 
+franka_hand: Move to open, Grasp to close, Homing. gripper_command: control_msgs/GripperCommand for both, with franka_gripper's
+meaning of it: the goal's position is half the width, and closing on anything but nothing ends as aborted.
+
 What goes wrong with the hand is said, and the arm goes on: an episode whose grasp failed shows it by its own reward.
 """
 
@@ -7,37 +10,57 @@ import time
 from collections.abc import Callable
 
 from action_msgs.msg import GoalStatus
+from control_msgs.action import GripperCommand
 from franka_msgs.action import Grasp, Homing, Move
 from rclpy.action import ActionClient
 
 from lpds_ros.robot.gripper import Event, HandCommands
 
 STALL_S = {"open": 1.5, "close": 1.5, "homing": 20.0}  # of the wall clock: at these speeds the whole way takes 0.8 s
+GIVE_UP_S = 1.5  # after its cancellation, a goal that still has not ended is forgotten
 SAY_S = 5.0
+HOMING_NEEDS = "homing: GripperCommand has none; use gripper_actions franka_hand, or home the gripper in Desk"
+
+
+def franka_hand(c: HandCommands) -> dict:
+    """By event: action's type, its name, the goal."""
+    close = Grasp.Goal(width=c.close_width_m, speed=c.close_speed_mps, force=c.close_force_n)
+    close.epsilon.inner, close.epsilon.outer = c.epsilon_inner_m, c.epsilon_outer_m
+    opened = Move.Goal(width=c.open_width_m, speed=c.open_speed_mps)
+    return {"open": (Move, "move", opened), "close": (Grasp, "grasp", close), "homing": (Homing, "homing", Homing.Goal())}
+
+
+def gripper_command(c: HandCommands) -> dict:
+    """The same with GripperCommand, which has no homing; speeds and tolerances are the server's."""
+    goals = {"open": GripperCommand.Goal(), "close": GripperCommand.Goal()}
+    goals["open"].command.position, goals["open"].command.max_effort = c.open_width_m / 2, c.close_force_n
+    goals["close"].command.position, goals["close"].command.max_effort = c.close_width_m / 2, c.close_force_n
+    return {event: (GripperCommand, "gripper_action", goal) for event, goal in goals.items()}
+
+
+GRIPPER_ACTIONS = {"franka_hand": franka_hand, "gripper_command": gripper_command}
 
 
 class HandClient:
-    """Sends open (Move), close (Grasp) and Homing goals to franka_gripper's action servers.
+    """Sends open, close and homing goals to franka_gripper's action servers, as one of GRIPPER_ACTIONS.
 
     cancel_first: cancel the goal in flight and wait for its end before the next is sent (the real hand blocks on each
     goal and would queue them). Without it the next goal is sent at once and supersedes (the simulation, where in
     lockstep time stands still while steering waits).
     """
 
-    def __init__(self, node, prefix: str, commands: HandCommands, cancel_first: bool):
-        self._log, self._commands, self._cancel_first = node.get_logger(), commands, cancel_first
-        self._clients = {
-            "open": ActionClient(node, Move, f"{prefix}/move"),
-            "close": ActionClient(node, Grasp, f"{prefix}/grasp"),
-            "homing": ActionClient(node, Homing, f"{prefix}/homing"),
-        }
+    def __init__(self, node, prefix: str, commands: HandCommands, cancel_first: bool, actions: str = "franka_hand"):
+        self._log, self._cancel_first = node.get_logger(), cancel_first
+        self._table, self._actions = GRIPPER_ACTIONS[actions](commands), actions
+        kinds = {name: kind for kind, name, _ in self._table.values()}
+        self._clients = {name: ActionClient(node, kind, f"{prefix}/{name}") for name, kind in kinds.items()}
         self._prefix = prefix
         self._handle = None
         self._flying = False
         self._next: Event | None = None
         self._number = 0
         self._sent_s, self._said = 0.0, {}
-        self._flown, self._stalled = "", False
+        self._flown, self._stalled, self._minded = "", False, True
 
     @property
     def ready(self) -> bool:
@@ -45,15 +68,20 @@ class HandClient:
         return all(client.server_is_ready() for client in self._clients.values())
 
     def poll(self):
-        """Say that a goal does not end, once, and cancel it; in lockstep the wall clock says nothing about a goal."""
-        if not self._cancel_first:
+        """Say that a goal does not end, once, and cancel it; one that does not end then is forgotten, so that the next can be
+        sent. In lockstep the wall clock says nothing about a goal.
+        """
+        if not (self._cancel_first and self._flying):
             return
-        limit_s = STALL_S.get(self._flown, 0.0)
-        if self._flying and limit_s and not self._stalled and time.monotonic() - self._sent_s > limit_s:
+        flown_s, limit_s = time.monotonic() - self._sent_s, STALL_S[self._flown]
+        if not self._stalled and flown_s > limit_s:
             self._stalled = True
             self._say("stall", f"the gripper's '{self._flown}' has not ended within {limit_s:g} s: it is cancelled")
             if self._handle is not None:
                 self._handle.cancel_goal_async()
+        elif self._stalled and flown_s > limit_s + GIVE_UP_S:
+            self._say("lost", f"the gripper does not end its '{self._flown}' although it was cancelled: is its node alive?")
+            self._landed(self._number)
 
     def _say(self, what: str, text: str):
         now = time.monotonic()
@@ -63,7 +91,7 @@ class HandClient:
 
     def forget(self):
         """A new episode: what was still to be sent is void, and how the goal in flight ends is nobody's concern."""
-        self._next, self._flown = None, ""
+        self._next, self._minded = None, False
 
     def send(self, event: Event | str, on_accepted: Callable[[], None] = lambda: None):
         """Give the goal of "open", "close" or "homing"; `on_accepted` is called once it is accepted or refused."""
@@ -73,7 +101,8 @@ class HandClient:
                 self._handle.cancel_goal_async()
             on_accepted()
             return
-        client = self._clients[event]
+        _, name, goal = self._table[event]
+        client = self._clients[name]
         if not client.server_is_ready():
             self._log.error(f"no gripper on {self._prefix}: '{event}' was not sent; is the gripper's node running?")
             on_accepted()
@@ -81,19 +110,9 @@ class HandClient:
         self._number += 1
         number = self._number
         self._flying, self._handle = True, None
-        self._sent_s, self._flown, self._stalled = time.monotonic(), event, False
-        future = client.send_goal_async(self._goal(event))
+        self._sent_s, self._flown, self._stalled, self._minded = time.monotonic(), event, False, True
+        future = client.send_goal_async(goal)
         future.add_done_callback(lambda done: self._accepted(done, event, number, on_accepted))
-
-    def _goal(self, event: str):
-        c = self._commands
-        if event == "open":
-            return Move.Goal(width=c.open_width_m, speed=c.open_speed_mps)
-        if event == "homing":
-            return Homing.Goal()
-        goal = Grasp.Goal(width=c.close_width_m, speed=c.close_speed_mps, force=c.close_force_n)
-        goal.epsilon.inner, goal.epsilon.outer = c.epsilon_inner_m, c.epsilon_outer_m
-        return goal
 
     def _accepted(self, future, event: str, number: int, on_accepted: Callable[[], None]):
         handle = future.result()
@@ -109,9 +128,11 @@ class HandClient:
         on_accepted()
 
     def _ended(self, future, event: str, number: int):
-        aborted = future.result() is not None and future.result().status == GoalStatus.STATUS_ABORTED
-        if aborted and number == self._number and self._flown:
-            self._say("abort", f"the gripper's '{event}' was aborted: {future.result().result.error or 'no reason given'}")
+        ended = future.result()
+        aborted = ended is not None and ended.status == GoalStatus.STATUS_ABORTED
+        held = self._actions == "gripper_command" and event == "close"  # it ends so on everything that it closes on
+        if aborted and number == self._number and self._minded and not held:
+            self._say("abort", f"the gripper's '{event}' was aborted: {getattr(ended.result, 'error', '') or 'no reason given'}")
         self._landed(number)
 
     def _landed(self, number: int):
@@ -121,6 +142,13 @@ class HandClient:
         event, self._next = self._next, None
         if event is not None:
             self.send(event)
+
+    def end(self):
+        """Last words: a hand under way is stopped, by cancelling its goal. One that holds something is not: the gripper's own
+        `stop` would let it fall.
+        """
+        if self._cancel_first and self._flying and self._handle is not None:
+            self._handle.cancel_goal_async()
 
     def destroy(self):
         """Take the clients off the graph."""

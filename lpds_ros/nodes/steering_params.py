@@ -62,7 +62,12 @@ class Parameters(RealtimeParameters):
     targets_qos: str = parameter("reliable", "of the targets in real time, depth 1", choices=("reliable", "best_effort"))
     joint_prefix: str = parameter("fr3_joint", "names of the arm's joints before their numbers 1 to 7")
     gripper: str = parameter("franka_gripper", "namespace of the gripper's actions")
-    homing: bool = parameter(False, "home the gripper at start-up")
+    gripper_actions: str = parameter(
+        "franka_hand",
+        "the actions that move it: franka_hand (Move, Grasp, Homing) or gripper_command (control_msgs/GripperCommand)",
+        choices=("franka_hand", "gripper_command"),
+    )
+    homing: bool = parameter(False, "home the gripper at start-up: its fingers move, once their whole way (franka_hand)")
     started_mark: str = parameter(
         "", "file that the first steering node of a launch leaves; one that finds it waits for lpds/arm; empty: none"
     )
