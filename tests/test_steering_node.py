@@ -85,6 +85,7 @@ class FakeCell(Cell):
                 "seed_base": 100,
                 "status_hz": 50.0,
                 "listeners": 1,
+                "reset_patience_s": 0.0,
                 **given,
                 **parameters,
             },

@@ -1,6 +1,10 @@
-"""The newest message of a topic, for who asks now and then: at 1 kHz the difference between one message made into Python
-objects and a thousand a second.
+"""Topics and services that never wake the executor: who wants something takes it, in any thread.
+
+Of a topic at 1 kHz the newest message now and then is one made into Python objects, instead of a thousand a second. A request
+that is taken may be answered minutes later.
 """
+
+from collections.abc import Callable
 
 from rclpy.callback_groups import CallbackGroup
 from rclpy.qos import QoSProfile
@@ -33,3 +37,25 @@ class Newest:
         with self._subscription.handle:
             taken = self._subscription.handle.take_message(self._kind, False)
         return None if taken is None else taken[0]
+
+
+class Requests:
+    """Serves `name`; requests wait until they are taken."""
+
+    def __init__(self, node, kind, name: str):
+        self._node, self._kind = node, kind
+        self._service = node.create_service(kind, name, lambda _, response: response, callback_group=_Polled())
+
+    def take(self) -> list[tuple[object, Callable[[object], None]]]:
+        """Every request since the last call, each with the function that answers it with a response."""
+        found = []
+        while True:
+            with self._service.handle:
+                request, header = self._service.handle.service_take_request(self._kind.Request)
+            if header is None:
+                return found
+            found.append((request, lambda response, header=header: self._service.send_response(response, header)))
+
+    def destroy(self):
+        """Serve it no more; who waits is never answered."""
+        self._node.destroy_service(self._service)

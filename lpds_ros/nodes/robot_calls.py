@@ -50,7 +50,7 @@ class RobotCalls:
     """See the module's docstring, and robot.recovery.Robot, robot.homing.HomingRobot, which this is.
 
     Made before the node spins. gripper, trajectory, position: namespaces of the hand and of two controllers. resting: modes of
-    steering in which the arm may be moved by others.
+    steering in which the arm may be moved by others. `ending`, set, ends every wait, and cancels what is under way.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class RobotCalls:
         position: str = "forward_position_controller",
         resting: tuple[Mode, ...] = (Mode.STOP, Mode.FAULT),
     ):
-        self._node, self._resting, self._trajectory = node, resting, trajectory
+        self._node, self._resting, self._trajectory, self.ending = node, resting, trajectory, threading.Event()
         manager = "controller_manager"
         self._controllers = node.create_client(ListControllers, f"{manager}/list_controllers")
         self._components = node.create_client(ListHardwareComponents, f"{manager}/list_hardware_components")
@@ -110,16 +110,17 @@ class RobotCalls:
     def joints(self, timeout_s: float) -> np.ndarray:
         return np.array(self._measured(timeout_s).position)
 
-    def status(self, timeout_s: float = HEARD_S) -> SteeringStatus | None:
+    def status(self) -> SteeringStatus | None:
         """What steering says next, or None."""
-        return self._next(self._status.take, timeout_s)
+        return self._next(self._status.take, HEARD_S)
 
     def steering(self) -> str:
         message = self.status()
         if message is None:
             return ""
         if Mode(message.mode) in self._resting:
-            return ""
+            busy = Mode(message.mode) is Mode.HOLD and not self.silent(0.0)  # it holds within an episode
+            return f"steering commands the arm ({message.reason}): call lpds/stop first" if busy else ""
         return f"steering is in {Mode(message.mode).name} ({message.reason}): call lpds/stop first"
 
     def silent(self, timeout_s: float) -> bool:
@@ -149,10 +150,17 @@ class RobotCalls:
             raise StepError(f"nobody serves {name} in this ROS_DOMAIN_ID: is the robot started, and the namespace right?")
         future, answered = client.call_async(request), threading.Event()
         future.add_done_callback(lambda _: answered.set())
-        if not answered.wait(timeout_s):
+        if not self._done(answered, timeout_s):
             client.remove_pending_request(future)
             raise StepError(f"{name} has not answered for {timeout_s:.0f} s")
         return future.result()
+
+    def _done(self, event: threading.Event, timeout_s: float) -> bool:
+        end_s = time.monotonic() + timeout_s
+        while not event.wait(LOOK_S):
+            if self.ending.is_set() or time.monotonic() > end_s:
+                return event.is_set()
+        return True
 
     def components(self, timeout_s: float) -> dict[str, str]:
         answer = self.call(self._components, ListHardwareComponents.Request(), timeout_s + FIND_S)
@@ -195,7 +203,7 @@ class RobotCalls:
         try:
             answer = self._await(handle.get_result_async, timeout_s, name)
         except BaseException:
-            self._node.executor.create_task(handle.cancel_goal_async)
+            handle.cancel_goal_async()  # here and now: the executor may spin no more, and nobody waits for the answer
             raise
         if answer.status != GoalStatus.STATUS_SUCCEEDED:
             why = getattr(answer.result, "error_string", "") or getattr(answer.result, "error", "")
@@ -212,8 +220,8 @@ class RobotCalls:
             future.add_done_callback(lambda _: answered.set())
 
         self._node.executor.create_task(start)
-        if not answered.wait(timeout_s):
-            raise StepError(f"{name} has not ended within {timeout_s:.0f} s")
+        if not self._done(answered, timeout_s):
+            raise StepError(f"{name} was given up" if self.ending.is_set() else f"{name} has not ended within {timeout_s:.0f} s")
         return found[0].result()
 
     def clear_errors(self, timeout_s: float):

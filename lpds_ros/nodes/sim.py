@@ -119,7 +119,8 @@ class SimNode(LpdsNode):
         )
         self._gripper = GripperServer(self, self.world, self._lock)
         ParameterServices(self, self.world, self._lock)
-        self.create_service(Reset, "lpds/reset", self._on_reset)
+        if p.reset:
+            self.create_service(Reset, "lpds/reset", self._on_reset)
         self.create_service(Trigger, "lpds/reflex", self._on_reflex)
         self._manager = ControllerManager(self, self.world, JOINTS, self._lock, self._warn)
         self._say = self.create_guard_condition(self._publish_lockstep)

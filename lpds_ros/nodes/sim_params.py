@@ -28,6 +28,7 @@ class Parameters:
     target_timeout_s: float = parameter(
         0.0, "silence on target_pose that brakes the arm (realtime); 0: never, as crisp_controllers", "s", range=(0.0, 10.0)
     )
+    reset: bool = parameter(True, "serve lpds/reset; without it somebody else does, as on a real cell (the node `cell`)")
     faults: bool = parameter(False, "serve lpds/fault, with which anybody may make anything go wrong")
     controller: str = parameter(
         "cartesian_impedance_controller",

@@ -94,6 +94,7 @@ class SteeringNode(LpdsNode):
             backlog_limit=p.learner_backlog_limit if p.learner_gate else None,
             patience_s=p.learner_patience_s,
             auto_reset=p.auto_reset,
+            reset_patience_s=p.reset_patience_s,
             listeners=self._missing_listeners,
         )
         self._make_interfaces()

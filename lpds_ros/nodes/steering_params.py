@@ -77,6 +77,9 @@ class Parameters(RealtimeParameters):
         choices=("auto", "always", "never"),
     )
     auto_reset: bool = parameter(True, "call lpds/reset before each episode")
+    reset_patience_s: float = parameter(
+        5.0, "how long its answer may take before it is asked again; 0: for ever (a person arranges the scene)", "s", (0.0, 1e5)
+    )
     listeners: int = parameter(0, "subscribers of lpds/decision to wait for before an episode", range=(0, 16))
     learner_gate: bool = parameter(False, "a learner is expected: let it catch up before each episode")
     learner_backlog_limit: int = parameter(100, "updates it may still owe", range=(0, 1_000_000))

@@ -1,5 +1,6 @@
 """From one episode to the next: the learner catches up, the task is reset, the core may begin."""
 
+import math
 import time
 from collections.abc import Callable
 
@@ -18,7 +19,8 @@ class EpisodeTurn:
     on_ready(seed, stamp_ns) is called in the executor when the first state of the new episode will carry that stamp
     or a later one. backlog_limit: updates the learner may still owe when the next episode starts, None without the
     gate. patience_s: how long the gate waits for a learner. auto_reset: call lpds/reset; otherwise the episode starts
-    as things are.
+    as things are. reset_patience_s: how long its answer may take before it is asked again; 0: for ever, as long as somebody
+    serves it (a person puts the scene in order).
     """
 
     def __init__(
@@ -29,14 +31,16 @@ class EpisodeTurn:
         backlog_limit: int | None,
         patience_s: float,
         auto_reset: bool,
+        reset_patience_s: float = 5.0,
         listeners: Callable[[], str] = lambda: "",
     ):
         self._log, self._on_ready, self._listeners = node.get_logger(), on_ready, listeners
         self._backlog_limit, self._patience_s, self._auto_reset = backlog_limit, patience_s, auto_reset
+        self._reset_patience_s = reset_patience_s or math.inf
         self._client = node.create_client(Reset, "lpds/reset")
         self._seed: int | None = None
         self._future = None
-        self._began_s = self._said_s = self._asked_s = 0.0
+        self._began_s = self._said_s = self._again_s = 0.0
         self._backlog: int | None = None
         self._heard_s = 0.0
         self._gate_open = False
@@ -63,7 +67,7 @@ class EpisodeTurn:
 
     def poll(self):
         """Go on if something can be done now."""
-        if self._seed is None or (self._future is not None and time.monotonic() - self._asked_s < SAY_S):
+        if self._seed is None or self._answer_is_due():
             return
         missing = self._listeners()
         if missing:
@@ -76,12 +80,23 @@ class EpisodeTurn:
         elif not self._client.service_is_ready():
             self._say(f"waiting for the service {self._client.srv_name}: is the simulation running?")
         else:
-            if self._future is not None:
-                self._log.warning(f"{self._client.srv_name} has not answered for {SAY_S:.0f} s: asking again")
+            if self._future is not None and not self._future.done():
+                self._log.warning(f"{self._client.srv_name} has not answered for {self._reset_patience_s:.0f} s: asking again")
                 self._future.cancel()
-            self._asked_s = time.monotonic()
+            self._again_s = time.monotonic() + self._reset_patience_s
             self._future = self._client.call_async(Reset.Request(seed=self._seed))
             self._future.add_done_callback(self._answered)
+
+    def _answer_is_due(self) -> bool:
+        """Whether the reset was asked for and its answer, or the time to ask again, is waited for."""
+        if self._future is None or time.monotonic() >= self._again_s:
+            return False
+        if not self._future.done() and not self._client.service_is_ready():
+            self._log.warning(f"{self._client.srv_name} has gone away with its answer owed")
+            self._future.cancel()
+            self._future = None
+            return False
+        return True
 
     def _gate(self) -> bool:
         """Whether the learner has caught up, or is not to be waited for any longer."""
@@ -109,7 +124,7 @@ class EpisodeTurn:
         if future.exception() is not None or not future.result().success:
             why = future.exception() or future.result().message
             self._log.error(f"{self._client.srv_name} failed: {why}; trying again")
-            self._asked_s = time.monotonic() - SAY_S + RETRY_S
+            self._again_s = time.monotonic() + RETRY_S
             return
         self._finish(stamp_ns(future.result().stamp))
 

@@ -1,0 +1,166 @@
+"""The cell's turn without ROS, and its node between a steering node and the simulation."""
+
+import time
+
+import numpy as np
+import pytest
+from lpds_msgs.msg import SteeringStatus
+from lpds_msgs.srv import Reset
+from sim_client import make_client
+from std_srvs.srv import Trigger
+from world_robot import WorldRobot
+
+from lpds_ros import cli
+from lpds_ros.nodes import qos, robot_calls
+from lpds_ros.nodes.cell import CellNode
+from lpds_ros.nodes.messages import stamp_ns
+from lpds_ros.nodes.newest import Requests
+from lpds_ros.nodes.steering_turn import EpisodeTurn
+from lpds_ros.robot.cell import CellTurn, Turning
+from lpds_ros.robot.homing import SPEED_MAX
+from lpds_ros.robot.limits import load_limits
+from lpds_ros.robot.recovery import StepError
+
+FR3 = load_limits("fr3")
+
+
+class HandyRobot(WorldRobot):
+    """With a hand that opens."""
+
+    def open_hand(self, width_m, speed_mps, timeout_s):
+        self.done.append(f"open {width_m:g}")
+
+
+def make_turn(robot, go=True, **what):
+    asked = []
+
+    def person(text):
+        asked.append((text, list(robot.done)))
+        return go
+
+    return CellTurn(robot, FR3, Turning(speed=SPEED_MAX, **what), person), asked
+
+
+def test_the_hand_opens_before_the_arm_moves_and_the_person_is_asked_last():
+    robot = HandyRobot()
+    turn, asked = make_turn(robot)
+    turn.run(17)
+    assert robot.done[0] == "open 0.08" and "follow" in robot.done
+    ((text, done),) = asked
+    assert "seed 17" in text and done == robot.done
+    assert np.abs(robot.q - FR3.ready_rad).max() < 0.02
+
+
+def test_nothing_moves_while_steering_does():
+    robot = HandyRobot()
+    robot.rest = "steering is in RUN"
+    turn, asked = make_turn(robot)
+    with pytest.raises(StepError, match="RUN: nothing was moved"):
+        turn.run(1)
+    assert robot.done == [] and asked == []
+
+
+def test_after_a_failure_nothing_moves_before_a_person_says_so():
+    robot = HandyRobot()
+    robot.world.reflex()
+    turn, asked = make_turn(robot, go=False)
+    with pytest.raises(StepError, match="REFLEX"):
+        turn.run(1)
+    robot.done.clear()
+    with pytest.raises(StepError, match="given up"):
+        turn.run(1)
+    ((text, _),) = asked
+    assert "was not reset: the robot is in REFLEX" in text and robot.done == []
+
+
+def test_what_is_switched_off_is_left_out():
+    robot = HandyRobot()
+    turn, asked = make_turn(robot, open_hand=False, home=False, ask=False)
+    turn.run(1)
+    assert robot.done == [] and asked == []
+
+
+# -- the node -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def cell(ros, monkeypatch):
+    """A simulation with its own reset off, its client, and the cell node beside them."""
+    monkeypatch.setattr(robot_calls, "HEARD_S", 0.5)
+    monkeypatch.setattr("lpds_ros.nodes.robot_description.PATIENCE_S", 0.1)
+    client = make_client(ros, "realtime", reset=False)
+    node = CellNode(context=ros.context, parameters={"speed": SPEED_MAX})
+    ros.add(node)
+    yield client, node
+    node.stop()
+
+
+def ask(client, seed):
+    service = client.node.create_client(Reset, "lpds/reset")
+    client.ros.wait(service.service_is_ready, what="lpds/reset")
+    return service.call_async(Reset.Request(seed=seed))
+
+
+def test_a_reset_waits_for_its_person_and_carries_the_moment_of_the_go(ros, cell):
+    client, node = cell
+    refused = client.call(Trigger, "lpds/ready")
+    assert not refused.success and "nobody waits" in refused.message
+    world = client.sim.world
+    answers = [ask(client, 4)]
+    ros.wait(lambda: node._asking, what="the question to the person")
+    assert "seed 4" in node._asking and np.abs(world.state().q - FR3.ready_rad).max() < 0.02
+    assert world.controllers.driving == ("cartesian_impedance_controller",)
+    answers.append(ask(client, 4))  # somebody asks again
+    before = time.time_ns()
+    assert cli.main(["robot", "ready"]) == 0
+    ros.wait(lambda: all(answer.done() for answer in answers), what="both answers")
+    for answer in answers:
+        assert answer.result().success and stamp_ns(answer.result().stamp) >= before
+
+
+def test_while_steering_runs_the_reset_is_refused(ros, cell):
+    client, node = cell
+    status = client.node.create_publisher(SteeringStatus, "lpds/steering_status", qos.CONTROL)
+    client.node.create_timer(0.05, lambda: status.publish(SteeringStatus(mode=SteeringStatus.RUN, reason="steered")))
+    ros.wait(node.calls.steering, what="steering's mode")
+    q, answer = client.sim.world.state().q, ask(client, 4)
+    ros.wait(answer.done, what="the answer")
+    assert not answer.result().success and "RUN" in answer.result().message
+    assert np.abs(client.sim.world.state().q - q).max() < 1e-3
+
+
+@pytest.mark.parametrize("patience_s", [0.0, 0.3])
+def test_who_takes_his_time_is_asked_once_and_with_a_patience_again(ros, patience_s):
+    node, begun, asked = ros.node("steering"), [], []
+    server = Requests(ros.node("server"), Reset, "lpds/reset")
+    options = {"backlog_limit": None, "patience_s": 0.0, "auto_reset": True, "reset_patience_s": patience_s}
+    turn = EpisodeTurn(node, lambda *ready: begun.append(ready), **options)
+    node.create_timer(0.02, turn.poll)
+    ros.call(turn.start, 9)
+    ros.wait(lambda: asked.extend(server.take()) or asked, what="the question")
+    if patience_s:
+        ros.wait(lambda: asked.extend(server.take()) or len(asked) > 1, what="the same question again")
+    else:
+        time.sleep(0.5)
+        assert server.take() == []
+    assert {request.seed for request, _ in asked} == {9} and not begun
+    asked[-1][1](Reset.Response(success=True))
+    ros.wait(lambda: begun, what="the episode")
+    assert begun[0][0] == 9
+
+
+def test_a_server_that_went_away_is_asked_again_when_it_is_back(ros):
+    node, begun = ros.node("steering"), []
+    options = {"backlog_limit": None, "patience_s": 0.0, "auto_reset": True, "reset_patience_s": 0.0}
+    turn = EpisodeTurn(node, lambda *ready: begun.append(ready), **options)
+    node.create_timer(0.02, turn.poll)
+    first = ros.node("first")
+    server = Requests(first, Reset, "lpds/reset")
+    ros.call(turn.start, 9)
+    ros.wait(server.take, what="the question")
+    ros.call(server.destroy)
+    ros.wait(lambda: not turn.client.service_is_ready(), what="the server's end")
+    second, asked = Requests(ros.node("second"), Reset, "lpds/reset"), []
+    ros.wait(lambda: asked.extend(second.take()) or asked, what="the question again")
+    asked[0][1](Reset.Response(success=True))
+    ros.wait(lambda: begun, what="the episode")
