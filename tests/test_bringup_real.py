@@ -12,6 +12,7 @@ from lpds_ros import included
 from lpds_ros.arguments import LaunchError, typed
 from lpds_ros.bringup import plan
 from lpds_ros.cli import main
+from lpds_ros.commands import _checks
 from lpds_ros.config import to_yaml
 from lpds_ros.contract import contract_to_dict, load_contract
 from lpds_ros.included import Foreign, Include, launch_file, share_folder
@@ -103,6 +104,9 @@ def test_a_package_is_found_in_the_sourced_workspaces_or_named_with_its_remedy(t
     index.mkdir(parents=True)
     (index / "franka_bringup").touch()
     assert share_folder("franka_bringup") == tmp_path / "share" / "franka_bringup"
+    found, lacking = _checks.robot_driver("franka_bringup", "a robot"), _checks.robot_driver("crisp_controllers", "a robot")
+    assert found.ok and found.found == str(tmp_path / "share" / "franka_bringup")
+    assert not (lacking.ok or lacking.required) and "controller:=jtc" in lacking.fix
     with pytest.raises(LaunchError, match="no such launch file"):
         launch_file(include)
 

@@ -53,8 +53,10 @@ def test_train_resume_and_export(tmp_path, demos, capsys):
     assert main([*train, "--config", str(config)]) == 2, "a run is not overwritten"
     assert main([*train, "--resume", "--steps", "9"]) == 0
     assert load_checkpoint(run).update == 9
-    assert main(["prior", "export", "--checkpoint", str(run), "--out", str(bundle)]) == 0
+    by_hand = ["--reward", "operator"]  # for a real arm, where nobody but a person sees what succeeds
+    assert main(["prior", "export", "--checkpoint", str(run), "--out", str(bundle), *by_hand]) == 0
     assert load_bundle(bundle).kind == "flow" and load_bundle(bundle).name == "lift"
+    assert (load_bundle(bundle).contract.reward.source, checkpoint.contract.reward.source) == ("operator", "task_state")
     assert "digest" in capsys.readouterr().out
 
 

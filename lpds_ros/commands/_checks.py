@@ -9,8 +9,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from lpds_ros.arguments import LaunchError
 from lpds_ros.config import ConfigError
 from lpds_ros.environment import PROFILE_VARIABLES
+from lpds_ros.included import CRISP, FRANKA, WHERE_FROM, share_folder
 from lpds_ros.perception.librealsense import CameraError, attached, librealsense
 from lpds_ros.prior.bundle import load_bundle
 from lpds_ros.prior.session import DecoderSession
@@ -135,6 +137,14 @@ def camera() -> Check:
     return Check(name, True, False, text, fix)
 
 
+def robot_driver(package: str, for_what: str) -> Check:
+    """A package of a real robot's driver, in the sourced workspaces."""
+    try:
+        return _present(package, False, str(share_folder(package)))
+    except LaunchError:
+        return _absent(package, False, f"in no sourced workspace; {for_what}", WHERE_FROM[package])
+
+
 def spacemouse() -> Check:
     name = "SpaceMouse"
     if not _version("hidapi"):
@@ -211,6 +221,8 @@ def all_checks() -> list[Check]:
         torch(),
         mujoco(),
         *bundles(),
+        robot_driver(FRANKA, "robot:=real needs it, here or on the robot's computer (franka_bringup:=false)"),
+        robot_driver(CRISP, "the default controller of robot:=real needs it, where franka_ros2 runs"),
         camera(),
         spacemouse(),
         realtime(),

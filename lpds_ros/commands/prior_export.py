@@ -21,6 +21,12 @@ def add_arguments(parser):
         "--delay", type=int, help="ticks from observation to action, for a slow decoder (default: the contract's)"
     )
     parser.add_argument(
+        "--reward",
+        default="",
+        choices=("task_state", "operator"),
+        help="who says what succeeds: the simulation, or an operator, as on a real arm (default: the contract's)",
+    )
+    parser.add_argument(
         "--prefix", action="store_true", help="a decoder that can go on from rows of the running chunk (prefix:=true)"
     )
     parser.add_argument(
@@ -48,7 +54,7 @@ def run(args) -> int:
         contract = load_checkpoint(args.checkpoint).contract
         demos, _ = read_all(args.demos, contract)
         states, _ = chunks(demos, contract)
-    named = {"name": args.name, "licence": args.licence, "overwrite": args.overwrite, "delay": args.delay}
+    named = {"name": args.name, "licence": args.licence, "overwrite": args.overwrite, "delay": args.delay, "reward": args.reward}
     named |= {"prefix": args.prefix, "variants": tuple(args.variants), "states": states}
     bundle = export(args.checkpoint, args.out, **named)
     sampler = bundle.sampler

@@ -60,11 +60,13 @@ def export(
     licence: str = "Apache-2.0",
     overwrite: bool = False,
     delay: int | None = None,
+    reward: str = "",
     prefix: bool = False,
     variants: tuple[str, ...] = (),
     states: np.ndarray | None = None,
 ) -> Bundle:
     """Write the bundle `out` from a checkpoint and return it, loaded and verified. delay: ticks, None: the contract's own.
+    reward: who says what succeeds, task_state or operator; empty: the contract's own.
 
     prefix: its graphs take rows that are given. variants: of FASTER, beside fp32. states: float32 [N, T_o*d_o] they are judged
     on; None: drawn from the training range.
@@ -82,6 +84,9 @@ def export(
     if delay is not None:
         horizons = dataclasses.replace(checkpoint.contract.horizons, delay=delay)
         checkpoint = dataclasses.replace(checkpoint, contract=dataclasses.replace(checkpoint.contract, horizons=horizons))
+    if reward:
+        judged = dataclasses.replace(checkpoint.contract.reward, source=reward)
+        checkpoint = dataclasses.replace(checkpoint, contract=dataclasses.replace(checkpoint.contract, reward=judged))
     if unknown := set(variants) - set(FASTER):
         raise PriorError(f"variants {sorted(unknown)} are not known; beside fp32 there is {', '.join(FASTER)}")
     decoder = make_decoder(checkpoint)
