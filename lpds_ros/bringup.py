@@ -127,8 +127,8 @@ def _require_operator(contract: Contract):
     if contract.reward.source != "operator":
         raise LaunchError(
             f"contract {contract.name}: its reward is the simulation's {contract.reward.topic}, which nobody says on a real "
-            "robot: use a prior of a contract with reward: {source: operator}; `lpds prior export --reward operator` makes one of a "
-            "checkpoint"
+            "robot: use a prior of a contract with reward: {source: operator}, as `lpds prior export --reward "
+            "operator` makes it"
         )
 
 

@@ -33,6 +33,7 @@ def add_arguments(parser):
 
 def run(args) -> int:
     """Exit code 0 when nothing failed, else 1."""
+    from lpds_ros.included import CONTROLLERS
     from lpds_ros.nodes.conformance_acts import Actor
 
     acts = {name: getattr(args, name) for name in ("moves", "homing", "faults")}
@@ -40,7 +41,8 @@ def run(args) -> int:
         raise ValueError("nothing was tried")
     asked = {name: getattr(args, name) for name in ("robot", "controller", "namespace", "seconds")} | acts
     with Actor(args.namespace) as actor:
-        rows = actor.look(asked_of(args.robot, args.controller), args.seconds) + actor.act(args.controller, **acts)
+        rows = actor.look(asked_of(args.robot, args.controller), args.seconds, CONTROLLERS[args.controller][0])
+        rows += actor.act(args.controller, **acts)
     report = Report(asked, rows)
     Console().print(report.table())
     if args.json:

@@ -109,6 +109,12 @@ SERVICES = (
         Of.FRANKA,
         needed=False,
     ),
+    Served("controller_manager/list_controllers", "controller_manager_msgs/srv/ListControllers", Of.CONTROL),
+    Served("controller_manager/switch_controller", "controller_manager_msgs/srv/SwitchController", Of.CONTROL),
+    Served("controller_manager/list_hardware_components", "controller_manager_msgs/srv/ListHardwareComponents", Of.CONTROL),
+    Served(
+        "controller_manager/set_hardware_component_state", "controller_manager_msgs/srv/SetHardwareComponentState", Of.CONTROL
+    ),
     Served("lpds/reset", "lpds_msgs/srv/Reset", Of.STANDIN),
     Served("lpds/reflex", "std_srvs/srv/Trigger", Of.STANDIN),
 )

@@ -15,6 +15,7 @@ from lpds_ros.conformance.judge import (
     Endpoint,
     Row,
     Sample,
+    Verdict,
     judge_heard,
     judge_served,
     judge_tool,
@@ -23,6 +24,9 @@ from lpds_ros.conformance.judge import (
 from lpds_ros.nodes import qos
 from lpds_ros.nodes.attached import Attached
 from lpds_ros.nodes.messages import pose_arrays, stamp_ns
+from lpds_ros.nodes.robot_calls import RobotCalls
+from lpds_ros.robot.recovery import ACTIVE, HARDWARE, StepError
+from lpds_ros.robot.recovery import LOOK_S as ANSWER_S
 
 DISCOVERY_S, LOOK_S, SETTLED_S = 5.0, 0.02, 0.5
 KEPT = 20_000
@@ -45,6 +49,7 @@ class LookNode(LpdsNode):
     """Listens to every topic of the table, and has a client for everything served. `newest`: the last message of a topic."""
 
     NAME = "conformance"
+    calls: RobotCalls | None = None
 
     def set_up(self):
         self.samples: dict[str, list[Sample]] = {wanted.name: [] for wanted in TOPICS}
@@ -52,6 +57,7 @@ class LookNode(LpdsNode):
         for wanted in TOPICS:
             self.create_subscription(interface(wanted.kind), wanted.name, self._keep(wanted.name), quality(wanted))
         self.service_clients = {s.name: self.create_client(interface(s.kind), s.name) for s in SERVICES}
+        self.calls = RobotCalls(self)
         self.action_clients = {a.name: ActionClient(self, interface(a.kind), a.name) for a in ACTIONS}
 
     def _keep(self, name: str) -> Callable:
@@ -90,8 +96,9 @@ class LookNode(LpdsNode):
 
     def destroy_node(self):
         """The actions off the graph, then the node."""
-        for client in getattr(self, "action_clients", {}).values():
-            client.destroy()
+        for part in (self.calls, *getattr(self, "action_clients", {}).values()):
+            if part is not None:
+                part.destroy()
         super().destroy_node()
 
 
@@ -122,8 +129,11 @@ class Looker(Attached):
     def __init__(self, namespace: str = ""):
         super().__init__(LookNode, namespace)
 
-    def look(self, asked: frozenset[Of], seconds: float) -> list[Row]:
-        """Listen for so long, once the robot is found, and judge all of the table. Nothing is said and nothing moves."""
+    def look(self, asked: frozenset[Of], seconds: float, driver: str) -> list[Row]:
+        """Listen for so long, once the robot is found, and judge all of the table. Nothing is changed and nothing moves.
+
+        driver: the controller that is to drive the arm.
+        """
         node, call = self.node, self._spinner.call
         robot, pose = TOPICS[0], TOPICS[1]
         end_s = time.monotonic() + DISCOVERY_S
@@ -136,7 +146,18 @@ class Looker(Attached):
         self.check()
         rows = call(self._judge, asked)
         self.check()
-        return rows
+        return [*rows, self._driven(driver)]
+
+    def _driven(self, driver: str) -> Row:
+        """Whether the hardware component is active, and that controller alone drives the arm."""
+        try:
+            hardware = self.node.calls.components(ANSWER_S).get(HARDWARE, "not there")
+            driving = [c.name for c in self.node.calls.controllers(ANSWER_S) if c.active and c.moves]
+        except StepError as error:
+            return Row("what drives the arm", Of.CONTROL, Verdict.FAILED, str(error))
+        text = f"{', '.join(driving) or 'nobody'}; {HARDWARE} {hardware}"
+        held = hardware == ACTIVE and driving == [driver]
+        return Row("what drives the arm", Of.CONTROL, Verdict.OK if held else Verdict.FAILED, text)
 
     def _judge(self, asked) -> list[Row]:
         node = self.node

@@ -10,19 +10,21 @@ from lpds_ros.nodes.conformance import Looker, interface  # isort: skip (sets wh
 import numpy as np
 from action_msgs.msg import GoalStatus
 from control_msgs.action import FollowJointTrajectory
-from franka_msgs.action import ErrorRecovery, Grasp, Homing, Move
+from franka_msgs.action import Grasp, Homing, Move
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from lpds_ros.conformance.expected import HAND, HEARD, STATE, Of
 from lpds_ros.conformance.judge import Row, Verdict
+from lpds_ros.included import CONTROLLERS
 from lpds_ros.nodes import qos
 from lpds_ros.nodes.messages import pose_arrays, pose_stamped_msg
-from lpds_ros.perception.robot import MODES, OBEYING, REFLEX
+from lpds_ros.perception.robot import MODES, REFLEX
+from lpds_ros.robot.recovery import ACTIVE, HARDWARE, LOOK_S, Outcome, StepError, recover
 
 SUCCEEDED, CANCELED, ABORTED = GoalStatus.STATUS_SUCCEEDED, GoalStatus.STATUS_CANCELED, GoalStatus.STATUS_ABORTED
 ENDINGS = {SUCCEEDED: "succeeded", CANCELED: "canceled", ABORTED: "aborted"}
-PATIENCE_S, HOMING_S, LOOK_S = 10.0, 40.0, 0.02
+PATIENCE_S, HOMING_S, POLL_S = 10.0, 40.0, 0.02
 WIDTH_M, WIDE_M, NEAR_M, SPEED_MPS, SLOW_MPS = 0.06, 0.08, 0.003, 0.1, 0.02
 LIFT_M, LIFT_S, TARGET_S = 0.01, 0.5, 0.01
 TURN_RAD, TURN_S = 0.05, 1
@@ -54,7 +56,7 @@ class Actor(Looker):
         elif "arm" in moves:
             acts.append(("following a trajectory", Of.JTC, self._turn))
         if faults:
-            acts.append(("a reflex, and its recovery", Of.FRANKA, self._reflex))
+            acts.append(("a reflex, and its recovery", Of.FRANKA, lambda: self._reflex(CONTROLLERS[controller][0])))
         return [self._row(*act) for act in acts]
 
     def _row(self, subject, of, act) -> Row:
@@ -146,8 +148,8 @@ class Actor(Looker):
             _require(status == SUCCEEDED, f"the last joint to {last:.2f} rad: {ENDINGS.get(status, status)}")
         return f"the last joint by {TURN_RAD} rad and back, {abs(self._wrist() - before):.4f} rad from the start after it"
 
-    def _reflex(self) -> str:
-        state = f"{STATE}/robot_state"
+    def _reflex(self, driver: str) -> str:
+        state, calls = f"{STATE}/robot_state", self.node.calls
         if self._newest(state).robot_mode != REFLEX:
             client = self.node.service_clients["lpds/reflex"]
             if not client.service_is_ready():
@@ -157,10 +159,15 @@ class Actor(Looker):
         errors = self._newest(state).current_errors
         named = [name for name in errors.get_fields_and_field_types() if getattr(errors, name)]
         _require(bool(named), "REFLEX without an error flag")
-        status, _ = self._goal("action_server/error_recovery", ErrorRecovery.Goal())
-        _require(status == SUCCEEDED, f"action_server/error_recovery {ENDINGS.get(status, status)}")
-        self._until(lambda: self._newest(state).robot_mode in OBEYING, "robot_state to say IDLE or MOVE")
-        return f"{', '.join(named)}; recovered, mode {MODES[self._newest(state).robot_mode]}"
+        done: list[Outcome] = []
+        try:
+            fell = calls.components(LOOK_S)[HARDWARE] != ACTIVE
+            recover(calls, driver, report=done.append)
+        except StepError as error:
+            raise Unanswered(f"{done[-1].step if done else 'look'}: {error}") from None
+        _require(fell, f"{HARDWARE} stayed active in REFLEX: an older franka_ros2, which ends with its error?")
+        steps = ", ".join(f"{outcome.step} {outcome.took_s:.1f} s" for outcome in done)
+        return f"{', '.join(named)}; {steps}; mode {MODES[self._newest(state).robot_mode]}"
 
     # -- asking -------------------------------------------------------------------------------------------------
 
@@ -191,7 +198,7 @@ class Actor(Looker):
             self.check()
             if time.monotonic() > end_s:
                 raise Unanswered(f"waited {patience_s:.0f} s for {what}")
-            time.sleep(LOOK_S)
+            time.sleep(POLL_S)
 
     def _newest(self, topic: str):
         self._until(lambda: topic in self.node.newest, topic)
