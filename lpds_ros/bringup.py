@@ -199,11 +199,10 @@ def _table(a: Arguments, contract: Contract, bundle: Bundle | None, run_dir: Pat
                 "targets_per_period": burst,
                 "seed": first_seed - 1,  # of what is seen before the first reset: no episode's, so that a reset shows
                 "region": a.region,
-                "camera": "sim" if contract.images and a.robot == "sim" else "none",
+                "camera": "sim" if camera == "sim" else "none",
                 "faults": a.faults,
                 "target_timeout_s": max(TARGET_TIMEOUT_S, TARGETS_MISSED / a.target_hz) if a.clock == "realtime" else 0.0,
-            }
-            | ({"camera": "sim"} if camera == "sim" else {}),
+            },
         )
     if camera == "realsense":  # a process each: what librealsense does to one, it does to no other
         for name, parameters in camera_nodes(a).items():

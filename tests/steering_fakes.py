@@ -78,7 +78,7 @@ class Cell:
             self.core.begin_episode(0, 7)
 
     def observation(
-        self, *, valid=True, reason="stream 'object' is 0.31 s old", reward=0.0, success=False, **robot
+        self, *, valid=True, reason="stream 'object' is 0.31 s old", reward=0.0, success=False, ages_s=None, **robot
     ) -> Observation:
         data = observation_row(self.contract, self.position, [0.5, 0.1, 0.02]).astype(np.float32)
         return Observation(
@@ -86,7 +86,7 @@ class Cell:
             valid=valid,
             reason="" if valid else reason,
             data=data if valid else np.full_like(data, np.nan),
-            ages_s={},
+            ages_s=ages_s or {},
             position=self.position,
             orientation=self.orientation,
             joints=self.joints,

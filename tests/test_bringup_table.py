@@ -95,7 +95,7 @@ def test_the_listeners_start_first_and_steering_last(there):
 
 
 def test_without_images_in_the_contract_no_camera_starts_by_itself(there):
-    assert "camera" not in {p.name: p.parameters for p in processes(there)}["sim"]
+    assert {p.name: p.parameters for p in processes(there)}["sim"]["camera"] == "none"
     assert {p.name: p.parameters for p in processes(there | {"camera": "sim"})}["sim"]["camera"] == "sim"
 
 

@@ -30,6 +30,7 @@ from lpds_ros.parameters import parameter
 from lpds_ros.perception.align import Aligner
 from lpds_ros.perception.calibration.calib_file import read_calibration
 from lpds_ros.perception.encoding import EncoderLoop
+from lpds_ros.perception.frozen import FrozenPictures
 from lpds_ros.perception.robot import RobotState, RobotWatch
 from lpds_ros.prior.bundle import load_bundle
 from lpds_ros.prior.encoders import EncoderSession
@@ -107,7 +108,8 @@ class PerceptionNode(LpdsNode):
         self._seen = self.create_guard_condition(self._emit_if_complete)  # observations leave in the executor's thread
         encode = encoding_of(self.contract, self.params)
         images = {name: self.contract.streams[name] for name in self.contract.images}
-        self._encoder = EncoderLoop(images, encode, self._on_features, self._on_refused)
+        self._frozen = FrozenPictures()
+        self._encoder = EncoderLoop(images, encode, self._on_features, self._on_refused, self._frozen_why)
         self._eyes = NodeThread(self, self._encoder.run, "encoder")
 
     # -- samples --------------------------------------------------------------
@@ -141,6 +143,11 @@ class PerceptionNode(LpdsNode):
             self._aligner.push_features(name, stamp, features, encode_s)
         if self._lockstep:
             self._seen.trigger()
+
+    def _frozen_why(self, name: str, stamp: int, picture: np.ndarray) -> str:
+        with self._lock:
+            pose = self._aligner.pose_at(stamp)
+        return self._frozen.look(name, stamp, picture, pose)
 
     def _on_refused(self, name: str, why: str):
         with self._lock:

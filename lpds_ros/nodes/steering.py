@@ -173,10 +173,13 @@ class SteeringNode(LpdsNode):
 
     def _on_arm(self, request, response):
         if self.core.latched is None:
-            response.success, response.message = False, "the arm is neither stopped nor in a fault"
+            response.success, response.message = False, "the arm is neither stopped nor in a fault, and waits for nobody"
             return response
         if self.core.robot_error:
             response.success, response.message = False, f"not armed: {self.core.robot_error}; recover the robot first"
+            return response
+        if self.core.lost_camera:
+            response.success, response.message = False, f"not armed: {self.core.lost_camera}"
             return response
         reason = self.core.latched[1]
         self.core.arm()
@@ -191,6 +194,11 @@ class SteeringNode(LpdsNode):
     def running(self) -> bool:
         """Whether an episode runs."""
         return self.core.running
+
+    @property
+    def latched(self) -> bool:
+        """Whether the arm waits for a person."""
+        return self.core.latched is not None
 
     @property
     def episode_due(self) -> bool:

@@ -18,7 +18,7 @@ import numpy as np
 from lpds_ros.nodes.threads import NodeThread
 from lpds_ros.perception.robot import FUTURE_TOLERANCE_NS, OTHER
 from lpds_ros.realtime import put_first
-from lpds_ros.records import Mode, Observation
+from lpds_ros.records import Observation
 from lpds_ros.robot.targets import Target, at, at_rest
 from lpds_ros.steering.clock import Ring, TickClock
 from lpds_ros.steering.tick import Tick
@@ -206,7 +206,7 @@ class RealtimeDriver:
             self._clock.mark("hand out")
 
     def _command(self, tick: Tick, deadline_ns: int):
-        moves = self._host.running or tick.mode in (Mode.STOP, Mode.FAULT)
+        moves = self._host.running or self._host.latched
         if moves and self._host.streamed:
             commands = self._host.command(tick)
             self._plan = (deadline_ns, commands) if commands else None

@@ -51,6 +51,9 @@ class Parameters(RealtimeParameters):
         SAFE.still_m, "a tool that moved less, while two anchors of way were asked for, does not follow", "m", (1e-5, 0.01)
     )
     still_rad: float = parameter(SAFE.still_rad, "the same of each joint", "rad", (1e-5, 0.1))
+    camera_lost_s: float = parameter(
+        SAFE.camera_lost_s, "without a usable picture for so long a camera is lost: HOLD until lpds/arm", "s", (0.1, 60.0)
+    )
     command_mode: str = parameter("cartesian_pose", "how the arm is commanded (docs/robot.md)", choices=tuple(COMMAND_MODES))
     allow_group_position: bool = parameter(False, "let joint_group_position be used, which makes a real Franka stop by a reflex")
     targets_topic: str = parameter(

@@ -20,6 +20,7 @@ from lpds_ros.records import Observation
 # Samples younger than the tick that a stream may hold: 64 ms of the fastest (1 kHz).
 HISTORY = 64
 PICTURE_HISTORY = 1024  # the same, where samples must reach back to a picture's time
+POSE_NEAR_NS = 20_000_000  # two samples of 100 Hz: what moves meanwhile is 5 mm at 0.25 m/s
 JOINTS = 7
 # Farther from length 1 than this a quaternion is a fault of its source, not rounding.
 QUATERNION_TOLERANCE = 0.05
@@ -135,6 +136,14 @@ class Aligner:
     def refuse(self, stream: str, why: str):
         """Say of a sample that it cannot be used: the reason names it when the stream has none that is young enough."""
         self._stream(stream).refused = why
+
+    def pose_at(self, stamp_ns: int) -> tuple[np.ndarray, np.ndarray] | None:
+        """Position [3] m and orientation [4] xyzw of the tool then, None where no sample is near enough (POSE_NEAR_NS)."""
+        samples = self._streams["pose"].samples
+        near = min(samples, key=lambda sample: abs(sample[0] - stamp_ns), default=None)
+        if near is None or abs(near[0] - stamp_ns) > POSE_NEAR_NS:
+            return None
+        return near[1]["position"], near[1]["orientation"]
 
     def push_task(self, stamp_ns: int, reward: float, success: bool):
         """Reward and success of the period that ended at the stamp. A repeated stamp counts once."""

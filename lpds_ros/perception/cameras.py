@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from lpds_ros.contract import Contract
 
 NAMESPACE = NAME = "camera"
-IMAGE = "sensor_msgs/msg/Image"
 PROFILE = re.compile(r"([1-9]\d{1,3})[x,]([1-9]\d{1,3})[x,]([1-9]\d{0,2})")
 
 
@@ -59,4 +58,4 @@ def colour_topic(name: str) -> str:
 
 def image_topics(contract: Contract) -> dict[str, str]:
     """Topics of the contract's image streams by the stream's name."""
-    return {name: stream.topic for name, stream in contract.streams.items() if stream.type == IMAGE}
+    return {name: contract.streams[name].topic for name in contract.images}

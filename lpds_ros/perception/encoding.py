@@ -16,8 +16,8 @@ class EncoderLoop:
     """`run` in a thread of its own encodes what `offer` hands in from any other.
 
     streams: those of images, by name. encode: (name, uint8 [h, w, 3]) -> features [size]. on_features(name, stamp_ns, features,
-    encode_s) and on_refused(name, why) are called in that thread. A picture that is not begun when the next of its stream comes
-    is dropped.
+    encode_s) and on_refused(name, why) are called in that thread. check: (name, stamp_ns, picture) -> why it is not to be
+    used, or "". A picture that is not begun when the next of its stream comes is dropped.
     """
 
     def __init__(
@@ -26,9 +26,10 @@ class EncoderLoop:
         encode: Callable[[str, np.ndarray], np.ndarray],
         on_features: Callable[[str, int, np.ndarray, float], None],
         on_refused: Callable[[str, str], None],
+        check: Callable[[str, int, np.ndarray], str] = lambda name, stamp_ns, picture: "",
     ):
         self._streams, self._encode = streams, encode
-        self._on_features, self._on_refused = on_features, on_refused
+        self._on_features, self._on_refused, self._check = on_features, on_refused, check
         self._waiting: dict[str, Picture] = {}
         self._there = threading.Condition()
 
@@ -56,6 +57,9 @@ class EncoderLoop:
             image = fitted(picture.rgb(), self._streams[name])
         except ImageError as refusal:
             self._on_refused(name, str(refusal))
+            return
+        if refusal := self._check(name, picture.stamp_ns, image):
+            self._on_refused(name, refusal)
             return
         features = self._encode(name, image)
         self._on_features(name, picture.stamp_ns, features, time.perf_counter() - start_s)

@@ -16,6 +16,7 @@ from lpds_ros.robot.gripper import GripperLogic
 from lpds_ros.steering.accounts import Accounts, OpenDecision
 from lpds_ros.steering.ahead import Ahead
 from lpds_ros.steering.ladder import Ladder
+from lpds_ros.steering.lost_cameras import LostCameras
 from lpds_ros.steering.params import SteeringParams
 from lpds_ros.steering.safety import UnsafeActionError
 from lpds_ros.steering.schedule import Chunk, Chunker, ChunkError, NoiseStream
@@ -50,6 +51,7 @@ class SteeringCore:
         self._target = TracedTarget(contract, params)
         self._gripper = GripperLogic(params.gripper_threshold, params.gripper_dwell_s)
         self._sight = Sight(contract.horizons, params)
+        self._cameras = LostCameras(contract, params.camera_lost_s)
         self._open: OpenDecision | None = None
         self._chunk: Chunk | None = None
         self._asked: Chunk | None = None  # whose row this tick asked for, also where that was refused
@@ -91,8 +93,13 @@ class SteeringCore:
 
     @property
     def latched(self) -> tuple[Mode, str] | None:
-        """(STOP or FAULT, reason) until `arm`, else None."""
+        """(STOP, FAULT or a HOLD that only a person ends, reason) until `arm`, else None."""
         return self._ladder.latched
+
+    @property
+    def lost_camera(self) -> str:
+        """Which cameras were lost and are not back, or ""."""
+        return self._cameras.missing
 
     def trace(self) -> Trace:
         """What the last tick did, for the flight recorder: to be asked once after each tick, by its thread."""
@@ -166,6 +173,8 @@ class SteeringCore:
         if observation.robot_error:
             self._ladder.latch(Mode.STOP, observation.robot_error)
             self._target.clear()  # nothing is commanded: its controller starts again from where the arm is by then
+        if lost := self._cameras.notice(observation):
+            self._ladder.latch(Mode.HOLD, lost)
         if now_ns < self._not_before_ns:
             return self._held(now_ns, *self._idle("waiting for the first state of the episode"))
         problem = self._sight.problem(observation, self._target.seeded)

@@ -17,7 +17,7 @@ class Ladder:
 
     @property
     def latched(self) -> tuple[Mode, str] | None:
-        """(STOP or FAULT, reason) until `arm`, else None."""
+        """(STOP, FAULT or a HOLD that only a person ends, reason) until `arm`, else None."""
         return self._latched
 
     @property
@@ -26,12 +26,12 @@ class Ladder:
         return self._held
 
     def latch(self, mode: Mode, reason: str):
-        """STOP or FAULT until `arm`. The first one's reason is kept."""
-        if self._latched is None:
+        """STOP or FAULT until `arm`, or a HOLD that only a person ends. The first one's reason is kept, a HOLD's only so long."""
+        if self._latched is None or self._latched[0] == Mode.HOLD != mode:
             self._latched = (mode, reason)
 
     def arm(self):
-        """Leave STOP or FAULT for HOLD: the way up starts from fresh observations. Without a latch nothing changes."""
+        """Leave it for a HOLD that ends by itself: the way up starts from fresh observations. Without one nothing changes."""
         if self._latched is not None:
             self._latched = None
             self.hold("re-armed")

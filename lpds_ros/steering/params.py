@@ -19,7 +19,8 @@ class SteeringParams:
     gripper_dwell_s: see GripperLogic. candidates: noises that a chunk decoded ahead is chosen from,
     by how it goes on with the running one. prefix: whether it is decoded to go on from that one's rows (see prefix.py).
     resume_after: clean observations that end a HOLD. max_radius: ‖Δ‖₂ allowed here, whatever weights arrive.
-    operator_max_age_s: an operator's command older (or younger) than this does not drive.
+    operator_max_age_s: an operator's command older (or younger) than this does not drive. camera_lost_s: without a usable
+    picture for so long a camera is lost, see LostCameras.
 
     What ends in a HOLD: reach_m, a measured pose farther from the base (no arm reaches there); joint_margin_rad, see JointBox;
     cut_ticks, rows in a row that were cut; wild_ticks, rows in a row of more than wild_ratio times the allowed speed; still_m,
@@ -41,6 +42,7 @@ class SteeringParams:
     prefix: bool = False
     max_radius: float = 12.0
     operator_max_age_s: float = 0.3
+    camera_lost_s: float = 1.0
     reach_m: float = 1.5
     joint_margin_rad: float = 0.15
     cut_ticks: int = 60
