@@ -6,7 +6,7 @@ from setuptools import find_packages, setup
 
 PACKAGE = "lpds_ros"
 DATA_FOLDERS = ("config", "launch", "models", "sim", "calibration")
-NODES = ("perception", "steering", "learner", "sim", "mock", "camera", "teleop", "recorder", "cell")
+NODES = ("perception", "steering", "learner", "sim", "mock", "camera", "markers", "teleop", "recorder", "cell")
 
 
 def data_files() -> list[tuple[str, list[str]]]:

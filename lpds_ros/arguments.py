@@ -94,6 +94,12 @@ class Arguments:
     )
     camera_profile: str = parameter("640x480x30", "width x height x rate of every RealSense, its colour and its depth")
     demos: str = parameter("", "demonstrations (.hdf5) for the learner's replay; empty: none")
+    calibration: str = parameter(
+        "", "where cameras sit: .calib files of `lpds calibrate hand-eye` or easy_handeye2, separated by commas, for /tf_static"
+    )
+    markers: str = parameter(
+        "", "YAML of markers on the object, whose pose is then measured through the camera; in simulation they are stuck onto it"
+    )
     faults: bool = parameter(False, "the simulation serves lpds/fault: things go wrong on purpose, for `lpds faults`")
     region: str = parameter("full", "where the simulation puts the object", choices=("full", "demo"))
 

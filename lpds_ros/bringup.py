@@ -19,6 +19,7 @@ from lpds_ros.resources import resource
 from lpds_ros.steering.params import SteeringParams
 from lpds_ros.steering.prefix import NO_LEARNER, require_prefix
 
+NEAR_CAMERA = "calibration/sim_camera_near.yaml"  # markers of 36 mm are too small in the picture of the other one
 SEEDS_PER_RUN = 1_000_000
 CONTRACT_FILE, LOG_FILE, STARTED_MARK, FLIGHT = "contract.yaml", "rollouts.mcap", "steering.started", "flight"
 LEARNER_NICE = 10
@@ -89,6 +90,8 @@ def processes(values: dict[str, str]) -> list[Process]:
 def _check(a: Arguments):
     if a.robot == "real":
         _check_real(a)
+    if a.markers and a.robot == "mock":
+        raise LaunchError("markers:=…: a mock robot has no camera to see them with: robot:=sim, or robot:=real")
     if a.namespace.strip("/") and not re.fullmatch(r"[A-Za-z_]\w*(/[A-Za-z_]\w*)*", a.namespace.strip("/")):
         raise LaunchError(f"namespace:={a.namespace}: use letters, digits and _, parts separated by /")
     if not re.fullmatch(r"[\w.-]*", a.name):
@@ -101,6 +104,18 @@ def _check(a: Arguments):
         raise LaunchError(f"{NO_LEARNER}; for steering with the prior or with fixed weights add learner:=false")
     if a.clock == "lockstep" and a.teleop not in ("none", "scripted"):
         raise LaunchError(f"teleop:={a.teleop} is a person's hand: use clock:=realtime")
+
+
+def _marked(file: str) -> dict:
+    """What the simulation needs to show markers."""
+    return {"markers": absolute(file), "camera_view": str(resource(NEAR_CAMERA))}
+
+
+def absolute(file: str) -> str:
+    """Path of a file named in the launch arguments. Raises LaunchError."""
+    if not Path(file).is_file():
+        raise LaunchError(f"{file}: no such file")
+    return str(Path(file).absolute())
 
 
 def _check_real(a: Arguments):
@@ -202,16 +217,23 @@ def _table(a: Arguments, contract: Contract, bundle: Bundle | None, run_dir: Pat
                 "camera": "sim" if camera == "sim" else "none",
                 "faults": a.faults,
                 "target_timeout_s": max(TARGET_TIMEOUT_S, TARGETS_MISSED / a.target_hz) if a.clock == "realtime" else 0.0,
-            },
+            }
+            | (_marked(a.markers) if a.markers else {}),
         )
     if camera == "realsense":  # a process each: what librealsense does to one, it does to no other
         for name, parameters in camera_nodes(a).items():
             yield Process(process_name(name), "camera", parameters, essential=False, restarts=CAMERA_RESTARTS)
     in_time = {"fifo_priority": a.fifo_priority, "lock_memory": a.lock_memory, "cores": a.control_cores}
     sees = {"bundle": prior, "encoder_provider": a.encoder_provider} if contract.images else {}
+    calibration = ",".join(absolute(file) for file in a.calibration.split(",") if file)
+    placed = {"calibration": calibration} if calibration else {}
     yield Process(
-        "perception", "perception", {"contract": path, "clock": a.clock, "robot_state_topic": ROBOT_STATE, **sees, **in_time}
+        "perception",
+        "perception",
+        {"contract": path, "clock": a.clock, "robot_state_topic": ROBOT_STATE, **sees, **placed, **in_time},
     )
+    if a.markers:  # without it the object's pose falls silent, which is a HOLD; it may come back
+        yield Process("markers", "markers", {"markers": absolute(a.markers), **placed}, False, restarts=LEARNER_RESTARTS)
     if a.recorder:
         yield Process(
             "recorder",

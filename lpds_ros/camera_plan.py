@@ -22,7 +22,9 @@ def camera_source(a: Arguments, contract: Contract) -> str:
     """`camera` with `auto` resolved. Raises LaunchError where it does not go with the rest."""
     source = a.camera
     if source == "auto":
-        source = "sim" if a.robot == "sim" and image_topics(contract) else "none"
+        source = "sim" if a.robot == "sim" and (image_topics(contract) or a.markers) else "none"
+    if a.markers and a.robot == "sim" and source != "sim":
+        raise LaunchError(f"markers:=… in the simulation are seen by its camera, this run has camera:={source}: leave it out")
     if source == "sim" and a.robot != "sim":
         raise LaunchError(f"camera:=sim renders the simulation, and there is none with robot:={a.robot}: camera:=realsense")
     if source in BY_REALSENSE and a.clock == "lockstep":

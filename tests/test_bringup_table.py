@@ -135,6 +135,23 @@ def test_steering_and_simulation_agree_on_the_targets_of_a_period(there):
     assert nodes["sim"]["targets_per_period"] == 3  # at the contract's 20 Hz
 
 
+def test_markers_and_calibrations_reach_the_nodes_that_need_them(there, tmp_path):
+    calib, markers = tmp_path / "wrist.calib", str(bringup.resource("calibration/markers_cube.yaml"))
+    calib.write_text("")
+    nodes = {p.name: p for p in processes(there | {"markers": markers, "calibration": f"{calib},{calib}"})}
+    assert nodes["markers"].parameters == {"markers": markers, "calibration": f"{calib},{calib}"}
+    assert not nodes["markers"].essential and nodes["markers"].restarts, "without it the object's pose falls silent: a HOLD"
+    assert nodes["perception"].parameters["calibration"] == f"{calib},{calib}"
+    assert (nodes["sim"].parameters["markers"], nodes["sim"].parameters["camera"]) == (markers, "sim")
+    assert "markers" not in {p.name for p in processes(there)} and "calibration" not in processes(there)[1].parameters
+    with pytest.raises(LaunchError, match="nowhere.yaml: no such file"):
+        processes(there | {"markers": "nowhere.yaml"})
+    with pytest.raises(LaunchError, match="seen by its camera"):
+        processes(there | {"markers": markers, "camera": "none"})
+    with pytest.raises(LaunchError, match="no camera"):
+        processes(there | {"markers": markers, "robot": "mock"})
+
+
 def test_the_contract_is_the_priors_own_and_another_one_is_refused(there, tmp_path, tiny_bundle):
     assert plan(typed(there)).contract.digest == tiny_bundle.contract.digest
     tree = yaml.safe_load(Path(bringup.resource("config/contracts/lift.yaml")).read_text())

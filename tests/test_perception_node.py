@@ -228,3 +228,23 @@ def test_a_contract_is_required(ros):
 def test_an_unknown_parameter_names_the_nearest(ros):
     with pytest.raises(ParameterError, match="unknown parameter 'contact', did you mean 'contract'"):
         PerceptionNode(context=ros.context, parameters={"contact": "x"})
+
+
+def test_cameras_places_are_said_on_tf_static(ros, tmp_path):
+    from tf2_msgs.msg import TFMessage
+
+    from lpds_ros.perception.calibration.calib_file import Calibration, Frames, transform_of, write_calibration
+
+    paths = [tmp_path / "wrist.calib", tmp_path / "front.calib"]
+    pose = np.array([[0.0, -1, 0, 0.1], [1, 0, 0, 0.2], [0, 0, 1, 0.3], [0, 0, 0, 1]])
+    for path, kind, link in zip(paths, ("eye_in_hand", "eye_on_base"), ("wrist_link", "front_link")):
+        write_calibration(path, Calibration(Frames("x", kind, "base", "fr3_hand_tcp", link), transform_of(pose)))
+    robot = Robot(ros, clock="lockstep", calibration=",".join(map(str, paths)))
+    heard = []
+    robot.node.create_subscription(TFMessage, "/tf_static", heard.append, qos.LATCHED)
+    ros.wait(lambda: heard, what="the fixed frames, by who comes late")
+    frames = {(t.header.frame_id, t.child_frame_id): t.transform for t in heard[0].transforms}
+    assert frames.keys() == {("fr3_hand_tcp", "wrist_link"), ("base", "front_link")}
+    wrist = frames["fr3_hand_tcp", "wrist_link"]
+    assert (wrist.translation.x, wrist.translation.z) == (0.1, 0.3)
+    assert (wrist.rotation.z, wrist.rotation.w) == (pytest.approx(np.sqrt(0.5)), pytest.approx(np.sqrt(0.5)))

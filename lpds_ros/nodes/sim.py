@@ -80,7 +80,8 @@ class SimNode(LpdsNode):
         self._target_s: float | None = None  # when the arm was last told where to go, until it is braked
         self._camera = self._make_camera(contract) if p.camera == "sim" else None
         frames = self._camera.frames() if self._camera else ()
-        self._streams = RobotStreams(self, contract.task, self._now_ns(), frames)
+        renamed = {"lpds/object_pose": "lpds/true_object_pose"} if p.markers else {}
+        self._streams = RobotStreams(self, contract.task, self._now_ns(), frames, renamed)
         self._serve()
         if p.faults:
             self._serve_faults()
@@ -93,13 +94,26 @@ class SimNode(LpdsNode):
         """The cell behind the topics. MuJoCo is imported here, not above: the mock robot is this node without it."""
         from lpds_ros.sim.world import World
 
-        return World(contract.task, control_period_ns=contract.period_ns, controllers=self.controllers)
+        period_ns, prints = contract.period_ns, self._prints()
+        return World(contract.task, control_period_ns=period_ns, prints=prints, controllers=self.controllers)
+
+    def _prints(self):
+        """The markers on the object. Whoever measures them says where it is; the simulation says the truth elsewhere."""
+        if not self.params.markers:
+            return ()
+        from lpds_ros.nodes.sim_prints import object_prints
+        from lpds_ros.perception.marker_set import load_markers
+
+        return object_prints(load_markers(self.params.markers))
 
     def _make_camera(self, contract: Contract):
         from lpds_ros.nodes.sim_camera import CameraStreams
-        from lpds_ros.sim.camera import camera_views
+        from lpds_ros.sim.camera import camera_views, read_view
 
-        return CameraStreams(self, self.world.model, camera_views(contract))
+        views = camera_views(contract)
+        if self.params.camera_view:
+            views["camera"] = read_view(self.params.camera_view)
+        return CameraStreams(self, self.world.model, views)
 
     def _serve(self):
         p = self.params

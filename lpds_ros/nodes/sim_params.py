@@ -25,6 +25,10 @@ class Parameters:
     action_monitor_rate: float = parameter(20.0, "feedback of follow_joint_trajectory (realtime)", "Hz", range=(1, 50))
     camera: str = parameter("none", "sim: renders camera/camera/* and camera/wrist/*, which needs EGL", choices=("none", "sim"))
     camera_rate: float = parameter(30.0, "their pictures (realtime; less where rendering is slower)", "Hz", range=(1, 100))
+    camera_view: str = parameter("", "YAML of the place of the one called camera; empty: calibration/sim_camera.yaml")
+    markers: str = parameter(
+        "", "YAML of markers to stick onto the object; its true pose is then on lpds/true_object_pose, and `markers` measures it"
+    )
     target_timeout_s: float = parameter(
         0.0, "silence on target_pose that brakes the arm (realtime); 0: never, as crisp_controllers", "s", range=(0.0, 10.0)
     )

@@ -48,12 +48,12 @@ class _Instant:
 class RobotStreams:
     """Every state topic of the simulation on one node. `publish` sends the topics that are asked for and heard.
 
-    stamp: of the fixed frames, nanoseconds. frames: further fixed ones. spoil: (topic, sample) -> what is said in its place,
-    or None; see sim/faults.py.
+    stamp: of the fixed frames, nanoseconds. frames: further fixed ones. renamed: topics under other names. spoil:
+    (topic, sample) -> what is said in its place, or None; see sim/faults.py.
     """
 
-    def __init__(self, node, task: str, stamp: int, frames: tuple[Frame, ...] = ()):
-        self._node, self._task = node, task
+    def __init__(self, node, task: str, stamp: int, frames: tuple[Frame, ...] = (), renamed: dict[str, str] | None = None):
+        self._node, self._task, self._renamed = node, task, renamed or {}
         self.spoil = lambda topic, sample: sample
         self._publishers = {topic: self._publisher(PoseStamped, topic) for topic in POSES}
         self._publishers |= {topic: self._publisher(JointState, topic) for topic in JOINT_TOPICS}
@@ -67,7 +67,7 @@ class RobotStreams:
         self.topics = tuple(self._publishers)
 
     def _publisher(self, kind, topic):
-        return self._node.create_publisher(kind, topic, QUALITY.get(topic, qos.ROBOT_STATE))
+        return self._node.create_publisher(kind, self._renamed.get(topic, topic), QUALITY.get(topic, qos.ROBOT_STATE))
 
     def publish(self, state: WorldState, topics):
         """Send the state on each of `topics` that has a subscriber."""

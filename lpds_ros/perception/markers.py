@@ -88,11 +88,11 @@ class MarkerTracker:
         candidates = [(rms, camera @ pose) for rms, pose in self._candidates(seen, points, corners, info)]
         if not candidates:
             return None, "no pose fits the markers' corners"
+        if candidates[0][0] > self._limits.max_rms_px:
+            return None, f"the corners lie {candidates[0][0]:.1f} px off: are the sizes, places and intrinsics right?"
         (rms, pose), reason = self._choose(candidates, stamp_ns)
         if reason:
             return None, reason
-        if rms > self._limits.max_rms_px:
-            return None, f"the corners lie {rms:.1f} px off: are the sizes, places and intrinsics right?"
         return self._without_jump(Sighting(stamp_ns, pose, seen.ids, rms))
 
     def _candidates(self, seen: Seen, points, corners, info: CameraInfo) -> list[tuple[float, np.ndarray]]:
@@ -119,7 +119,7 @@ class MarkerTracker:
         """The candidate that is meant, or why none can be told."""
         if self._set.upright_rad:
             candidates = [c for c in candidates if np.arccos(np.clip(c[1][2, 2], -1, 1)) <= self._set.upright_rad]
-            if not candidates:
+            if not candidates or candidates[0][0] > self._limits.max_rms_px:
                 return (np.nan, np.eye(4)), f"it would be tilted by more than {np.rad2deg(self._set.upright_rad):.0f}°"
         best = candidates[0]
         rivals = [c for c in candidates[1:] if c[0] < DISTINCT * max(best[0], FLOOR_PX)]

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 
 ROUNDS = 3
-SAMPLES, OFFSETS = 24, 13  # edge points of a side, and places across the edge where the picture is looked at
+SAMPLES, SPACING_PX = 24, 0.4  # edge points of a side; across the edge the picture is looked at so often
 ENDS = 0.12  # of a side, at each corner: left out
-REACH, MIN_REACH_PX = 0.08, 1.5  # across the edge, less than black border and white margin are wide: share of the width
+REACH, MIN_REACH_PX, MAX_REACH_PX = 0.08, 1.5, 3.0  # across the edge, within black border and white margin: share of the width
 MIN_CONTRAST = 6.0  # grey values across an edge
 
 
@@ -19,7 +19,7 @@ def refined(grey: np.ndarray, square: np.ndarray) -> np.ndarray | None:
 
     None where a side has no edge from black to white, or the corners run away.
     """
-    start, reach = square, max(MIN_REACH_PX, REACH * narrowness(square))
+    start, reach = square, float(np.clip(REACH * narrowness(square), MIN_REACH_PX, MAX_REACH_PX))
     outward = 1.0 if _area(square) > 0 else -1.0
     for _ in range(ROUNDS):
         lines = [_edge(grey, square[i], square[(i + 1) % 4], outward, reach) for i in range(4)]
@@ -41,7 +41,7 @@ def _edge(grey, a, b, outward, reach) -> tuple[np.ndarray, np.ndarray] | None:
     along = b - a
     normal = outward * np.array([along[1], -along[0]]) / np.linalg.norm(along)
     shares = np.linspace(ENDS, 1.0 - ENDS, SAMPLES)
-    offsets = np.linspace(-reach, reach, OFFSETS)
+    offsets = np.linspace(-reach, reach, 2 * round(reach / SPACING_PX) + 1)
     places = (a + shares[:, None] * along)[:, None, :] + offsets[:, None] * normal
     profile = cv2.remap(grey, places.astype(np.float32), None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).astype(float)
     rise = np.maximum(np.diff(profile, axis=1), 0.0)  # black inside, white outside

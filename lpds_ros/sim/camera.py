@@ -8,6 +8,7 @@ import copy
 import dataclasses
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 import mujoco
 import numpy as np
@@ -33,6 +34,7 @@ class CameraView:
     """Where the camera is and what it sees: pixels, vertical angle of view, place and aim in the frame it is mounted on.
 
     The frame is `base`, or a body of the arm, with which the camera moves. Its picture's columns lie across that frame's z axis.
+    samples: of a pixel, over which edges are smoothed; 0: none, each takes time.
     """
 
     width_px: int
@@ -42,10 +44,13 @@ class CameraView:
     look_at_m: tuple[float, float, float]
     depth_max_m: float
     mounted_on: str = BASE
+    samples: int = 0
 
     def __post_init__(self):
         if not (self.width_px > 0 and self.height_px > 0 and 0.0 < self.vertical_view_rad < math.pi):
             raise ValueError("width_px and height_px must be above 0, vertical_view_rad between 0 and π")
+        if not 0 <= self.samples <= 16:
+            raise ValueError("samples must be 0 to 16")
         if np.hypot(*(np.array(self.look_at_m) - self.position_m)[:2]) < 1e-6:
             raise ValueError("look_at_m must not lie straight above or below position_m")
 
@@ -88,7 +93,11 @@ class CameraView:
 
 def load_view(name: str = "camera") -> CameraView:
     """Read the view of the camera called so, from its file in calibration/. Raises ConfigError."""
-    path = resource(f"calibration/{FILES[name]}")
+    return read_view(resource(f"calibration/{FILES[name]}"))
+
+
+def read_view(path: str | Path) -> CameraView:
+    """Read the view of a file. Raises ConfigError."""
     return build(CameraView, read_yaml(path), path)
 
 
@@ -110,7 +119,7 @@ class Camera:
         self.view, self._model = view, copy.deepcopy(model)
         visual = self._model.vis
         visual.global_.offwidth, visual.global_.offheight = view.width_px, view.height_px
-        visual.quality.offsamples = 0  # a software driver pays for each sample
+        visual.quality.offsamples = view.samples  # a software driver pays for each
         visual.headlight.ambient[:] = 0.35
         self._data = mujoco.MjData(self._model)
         self._scene = mujoco.MjvScene(self._model, maxgeom=model.ngeom + 100)

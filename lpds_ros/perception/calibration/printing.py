@@ -1,4 +1,4 @@
-"""The board on paper at its true size: a PDF of rectangles, or a PNG that carries its resolution."""
+"""Boards and markers on paper at their true size: a PDF of rectangles, or a PNG that carries its resolution."""
 
 import struct
 import zlib
@@ -6,10 +6,12 @@ import zlib
 import cv2
 import numpy as np
 
-from lpds_ros.perception.calibration.board import Board
+from lpds_ros.perception.calibration.board import Board, black_cells
+from lpds_ros.perception.marker_set import MarkerSet
 
 POINTS_PER_M = 72.0 / 0.0254
 MARGIN_M = 0.006  # of white round the chessboard, without which its outer markers are not found
+WHITE = 0.25  # round a single marker, times its side: half of it may be cut off
 
 
 def page_m(board: Board) -> tuple[float, float]:
@@ -20,8 +22,13 @@ def page_m(board: Board) -> tuple[float, float]:
 
 def board_pdf(board: Board) -> bytes:
     """One page, as large as board and margin: print it at 100 %, not fitted to the paper."""
-    width, height = (v * POINTS_PER_M for v in page_m(board))
-    boxes = (board.black() + MARGIN_M) * POINTS_PER_M
+    return pdf(board.black() + MARGIN_M, page_m(board))
+
+
+def pdf(black: np.ndarray, size_m: tuple[float, float]) -> bytes:
+    """A page of this width and height with black rectangles [n, 4] as x0, y0, x1, y1 m from its top left corner."""
+    width, height = (v * POINTS_PER_M for v in size_m)
+    boxes = black * POINTS_PER_M
     drawing = "\n".join(f"{x0:.4f} {height - y1:.4f} {x1 - x0:.4f} {y1 - y0:.4f} re" for x0, y0, x1, y1 in boxes)
     stream = f"0 g\n{drawing}\nf\n".encode()
     bodies = (
@@ -55,3 +62,13 @@ def board_png(board: Board, dpi: int) -> bytes:
     chunk = b"pHYs" + struct.pack(">IIB", per_m, per_m, 1)
     after_header = 8 + 25  # the signature, and IHDR with its length and checksum
     return png[:after_header] + struct.pack(">I", 9) + chunk + struct.pack(">I", zlib.crc32(chunk)) + png[after_header:]
+
+
+def markers_pdf(markers: MarkerSet) -> bytes:
+    """One page with every marker of the set at its size, in a row, in the set's order, each in the white it needs round it."""
+    boxes, left, tallest = [], 0.0, 0.0
+    for marker in markers.markers:
+        pitch = marker.size_m * (1 + 2 * WHITE)
+        boxes.append(black_cells(markers.dictionary, marker.id, marker.size_m) + marker.size_m * WHITE + [left, 0.0, left, 0.0])
+        left, tallest = left + pitch, max(tallest, pitch)
+    return pdf(np.concatenate(boxes), (left, tallest))

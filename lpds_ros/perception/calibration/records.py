@@ -1,4 +1,4 @@
-"""What calibration is made of: a view of the board, and a view at a pose of the hand. Numpy only: reading files needs no OpenCV."""
+"""What calibration is made of: a view of the board, and one at a pose of the hand. Numpy only: reading files needs no OpenCV."""
 
 from dataclasses import dataclass
 from typing import Literal
