@@ -53,7 +53,7 @@ def test_larger_pictures_are_reduced_to_the_contracts_size(file):
     [
         (np.zeros((12, SIDE, SIDE, 3)), "must be uint8 .T, h, w, 3., it is float64"),
         (np.zeros((12, SIDE, SIDE), np.uint8), r"it is uint8 \(12, 16, 16\)"),
-        (np.zeros((11, SIDE, SIDE, 3), np.uint8), r"pictures of stream 'front' have shape \(11, 16, 16, 3\), not \[12, h, w, 3\]"),
+        (np.zeros((11, SIDE, SIDE, 3), np.uint8), r"stream 'front' have shape \(11, 16, 16, 3\), not \[12, h, w, 3\]"),
     ],
 )
 def test_pictures_that_are_none_are_refused(file, content, text):
@@ -99,3 +99,18 @@ def test_collected_pictures_are_those_of_the_ticks_they_stand_beside(monkeypatch
     # The hand moves, and the wrist camera with it; the cube is where the seed put it.
     assert np.abs(first.images["wrist"][0].astype(int) - first.images["wrist"][-1]).mean() > 5
     assert not np.array_equal(first.images["front"][0], second.images["front"][0])
+
+
+def test_the_command_collects_with_both_cameras_and_trains_nothing_on_failures(tmp_path, capsys):
+    pytest.importorskip("mujoco", reason="pip install 'lpds_ros[sim]'")
+    from lpds_ros.cli import main
+    from lpds_ros.sim.camera import CameraError
+
+    out = tmp_path / "collected.hdf5"
+    try:
+        code = main(["demos", "collect", "--contract", "lift_images", "--episodes", "1", "--seed", "3", "--out", str(out)])
+    except CameraError as error:
+        pytest.skip(str(error))
+    assert code == 0 and "demonstrations written to" in " ".join(capsys.readouterr().out.split())
+    (demo,) = read_demos_hdf5(out).demonstrations
+    assert demo.images["front"].shape == demo.images["wrist"].shape == (len(demo), 96, 96, 3) and demo.success

@@ -12,14 +12,17 @@ SOURCES = "demonstration files (.hdf5), LeRobot data sets, rollout logs (.mcap) 
 
 def find_contract(name: str | None) -> Contract | None:
     """The contract at a path, or by name under config/contracts; None for None. Raises ContractError, ConfigError."""
-    if name is None:
-        return None
+    return None if name is None else load_contract(contract_path(name))
+
+
+def contract_path(name: str) -> Path:
+    """The file of a contract: a path as it is, or a name's under config/contracts. Raises ContractError."""
     if Path(name).suffix:
-        return load_contract(name)
+        return Path(name)
     known = {path.stem: path for path in contract_directory().glob("*.yaml")}
     if name not in known:
         raise ContractError(f"no contract '{name}' under config/contracts{nearest(name, known)}")
-    return load_contract(known[name])
+    return known[name]
 
 
 def add_mapping(parser):

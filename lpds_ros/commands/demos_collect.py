@@ -8,7 +8,7 @@ from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeRemainin
 from lpds_ros.arguments import LaunchError, parse
 from lpds_ros.bringup import Plan, plan, seed_base
 from lpds_ros.collect import Collector
-from lpds_ros.commands._demos import find_contract
+from lpds_ros.commands._demos import contract_path, find_contract
 from lpds_ros.contract import Contract
 from lpds_ros.data.demos import read_demos
 from lpds_ros.data.robomimic import write_demos_hdf5
@@ -55,13 +55,13 @@ def run(args) -> int:
             console.print(line, highlight=False, soft_wrap=True)
         return outcome.code
     demos, contract, _ = read_demos(todo.run_dir, todo.contract)
-    return write(demos, contract, args.out, console)
+    write_demos_hdf5(args.out, demos, contract)
+    return said(len(demos), args.out, console)
 
 
-def write(demos, contract: Contract, out: Path, console: Console) -> int:
-    """Write them and say where they are."""
-    write_demos_hdf5(out, demos, contract)
-    console.print(f"{len(demos)} demonstrations written to {out}; look at them with: lpds demos info {out}", soft_wrap=True)
+def said(count: int, out: Path, console: Console) -> int:
+    """Say where they are."""
+    console.print(f"{count} demonstrations written to {out}; look at them with: lpds demos info {out}", soft_wrap=True)
     return 0
 
 
@@ -76,7 +76,7 @@ def launch_words(args) -> list[str]:
         "region": args.region,
         "seed": args.seed,
         "episodes": args.episodes,
-        "contract": str(args.contract) if args.contract else "auto",
+        "contract": str(contract_path(args.contract)) if args.contract else "auto",
         "name": f"demos-{args.task}",
     }
     return [f"{name}:={value}" for name, value in values.items()] + args.arguments
@@ -87,17 +87,23 @@ def collect_pictures(contract: Contract, args, console: Console) -> int:
     if args.arguments:
         raise LaunchError(f"{args.arguments[0]}: launch arguments are for a stack; with images the scripted operator needs none")
     first = seed_base(args.seed)
-    collector = Collector(contract, seed=args.seed, region=args.region)
+    collector, kept = Collector(contract, seed=args.seed, region=args.region), 0
+
+    def successful():
+        nonlocal kept
+        bar = progress.add_task("episodes", total=args.episodes, note="")
+        for done, demo in enumerate(collector.episodes(list(range(first, first + args.episodes))), 1):
+            kept += demo.success
+            progress.update(bar, completed=done, note=f"{percent(kept / done)} succeeded")
+            if demo.success:
+                yield demo
+
     try:
         with Progress(*COLUMNS, console=console) as progress:
-            bar = progress.add_task("episodes", total=args.episodes, note="")
-            demos = []
-            for done, demo in enumerate(collector.episodes(list(range(first, first + args.episodes))), 1):
-                demos += [demo] if demo.success else []
-                progress.update(bar, completed=done, note=f"{percent(len(demos) / done)} succeeded")
+            write_demos_hdf5(args.out, successful(), contract)
     finally:
         collector.close()
-    return write(demos, contract, args.out, console)
+    return said(kept, args.out, console)
 
 
 def collect(todo: Plan, console: Console) -> Outcome:

@@ -46,28 +46,39 @@ COMPRESS_FROM_BYTES = 65536  # below it HDF5's bookkeeping for compression costs
 
 
 def write_demos_hdf5(path, demonstrations, contract: Contract) -> Path:
-    """Write demonstrations in robomimic's layout; the file appears whole or not at all. Raises DemoError."""
-    path, demonstrations = Path(path), list(demonstrations)
-    if not demonstrations:
-        raise DemoError(f"{path}: no demonstration to write")
+    """Write demonstrations in robomimic's layout; the file appears whole or not at all. Raises DemoError.
+
+    They may be made one at a time: none is kept once it is written.
+    """
+    path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
-    slices = contract.feature_slices()
-    with h5py.File(partial, "w", libver="v110") as file:
-        data = file.create_group("data")
-        data.attrs["total"] = sum(map(len, demonstrations))
-        environment = {"env_name": contract.task, "env_type": 0, "env_kwargs": {"rate_hz": contract.rate_hz}}
-        data.attrs["env_args"] = json.dumps(environment)
-        data.attrs["contract_digest"] = contract.digest
-        data.attrs["contract"] = json.dumps(contract_to_dict(contract), sort_keys=True)
-        data.attrs["action"] = json.dumps(contract_to_dict(contract)["action"], sort_keys=True)
-        for i, demo in enumerate(demonstrations):
-            check_demo(demo, contract, f"demonstration {i}")
-            _write_demo(data.create_group(f"demo_{i}"), demo, contract, slices)
-        names = [f"demo_{i}" for i, demo in enumerate(demonstrations) if demo.success]
-        file.create_dataset("mask/success", data=np.array(names, dtype="S32"))
-    os.replace(partial, path)
+    try:
+        with h5py.File(partial, "w", libver="v110") as file:
+            _write_demos(file, demonstrations, contract)
+        os.replace(partial, path)
+    except DemoError as error:
+        partial.unlink()
+        raise DemoError(f"{path}: {error}") from None
     return path
+
+
+def _write_demos(file, demonstrations, contract: Contract):
+    data, slices, ticks, succeeded = file.create_group("data"), contract.feature_slices(), [], []
+    for i, demo in enumerate(demonstrations):
+        check_demo(demo, contract, f"demonstration {i}")
+        _write_demo(data.create_group(f"demo_{i}"), demo, contract, slices)
+        ticks.append(len(demo))
+        succeeded += [f"demo_{i}"] if demo.success else []
+    if not ticks:
+        raise DemoError("no demonstration to write")
+    data.attrs["total"] = sum(ticks)
+    environment = {"env_name": contract.task, "env_type": 0, "env_kwargs": {"rate_hz": contract.rate_hz}}
+    data.attrs["env_args"] = json.dumps(environment)
+    data.attrs["contract_digest"] = contract.digest
+    data.attrs["contract"] = json.dumps(contract_to_dict(contract), sort_keys=True)
+    data.attrs["action"] = json.dumps(contract_to_dict(contract)["action"], sort_keys=True)
+    file.create_dataset("mask/success", data=np.array(succeeded, dtype="S32"))
 
 
 def _write_demo(group, demo, contract, slices):

@@ -26,6 +26,7 @@ from lpds_ros.nodes import qos
 from lpds_ros.nodes.messages import MessageError, decision_from_msg, episode_from_msg
 from lpds_ros.parameters import parameter
 from lpds_ros.prior.bundle import load_bundle
+from lpds_ros.prior.encoders import EncoderSession, encoded
 from lpds_ros.prior.session import DecoderSession
 from lpds_ros.records import Decision
 from lpds_ros.weights import ActorParameters, sha256
@@ -71,7 +72,7 @@ class LearnerNode(LpdsNode):
         torch.set_num_threads(p.threads)
         self._learner_config = load_learner_config(p.config or None)
         bundle = load_bundle(p.bundle)
-        self._contract = bundle.contract
+        self._bundle, self._contract = bundle, bundle.contract
         learner = Learner(
             bundle.contract,
             DecoderSession(bundle, p.provider, p.threads, variant=p.variant).decode,
@@ -131,7 +132,10 @@ class LearnerNode(LpdsNode):
 
     def _restore(self, learner: Learner):
         if self.params.demos:
+            encode = EncoderSession(self._bundle).encode
             for demonstration in read_demos(self.params.demos, self._contract).demonstrations:
+                if self._contract.images:  # features out of a file may be another prior's: its own are made of the pictures
+                    demonstration = encoded(demonstration, self._contract, encode)
                 learner.add_demonstrations(decisions_from_demo(demonstration, self._contract))
         resumed = load_checkpoint(learner, self._run_dir / "checkpoint")
         for decision in self._read_back():

@@ -4,8 +4,13 @@ An encoder is an ONNX model `image` uint8 [B, h, w, 3] (RGB, the contract's size
 it takes to normalise the picture is inside.
 """
 
+import dataclasses
+from collections.abc import Callable
+
 import numpy as np
 
+from lpds_ros.contract import Contract
+from lpds_ros.data.demonstration import Demonstration
 from lpds_ros.prior.bundle import Bundle, BundleError
 from lpds_ros.prior.runtime import open_model
 
@@ -45,6 +50,17 @@ class EncoderSession:
                 f"stream '{stream}' is off by {off:.2e}, more than {tolerance:.0e}: "
                 "try provider 'cpu', or export the bundle again"
             )
+
+
+def encoded(demo: Demonstration, contract: Contract, encode: Callable[[str, np.ndarray], np.ndarray]) -> Demonstration:
+    """The demonstration with the features of its pictures in the observations, and without the pictures.
+
+    What the last action led to has no picture: the last observation stands for it. Raises DemoError where pictures are missing.
+    """
+    observations, slices = demo.observations.copy(), contract.feature_slices()
+    for stream, feature in contract.images.items():
+        observations[:, slices[feature.name]] = [encode(stream, picture) for picture in demo.pictures(stream)]
+    return dataclasses.replace(demo, observations=observations, final_observation=observations[-1], images={})
 
 
 def open_encoder(model: bytes, provider: str, threads: int, where: str):

@@ -1,6 +1,5 @@
 """A frozen encoder that somebody else trained (`lpds prior train --encoder`): one ONNX model for every stream of images."""
 
-import dataclasses
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from lpds_ros.contract import Contract
 from lpds_ros.data.demonstration import Demonstration
 from lpds_ros.durable import write_whole
 from lpds_ros.prior.config import PriorError
-from lpds_ros.prior.encoders import open_encoder
+from lpds_ros.prior.encoders import encoded, open_encoder
 
 ENCODER = "encoder.onnx"  # in a checkpoint's folder, and in the bundle made of it
 
@@ -43,17 +42,15 @@ def encode_demos(demonstrations, contract: Contract, encoder: Given) -> list[Dem
 
     Raises PriorError when it does not give the features that the contract asks for, BundleError when it is no encoder.
     """
-    session, slices = open_encoder(encoder.model, "cpu", 1, "--encoder"), contract.feature_slices()
-    encoded = []
-    for demo in demonstrations:
-        observations = demo.observations.copy()
-        for stream, feature in contract.images.items():
-            features = np.concatenate([session.run(["features"], {"image": one[None]})[0] for one in demo.pictures(stream)])
-            if features.shape[1] != feature.size:
-                raise PriorError(
-                    f"--encoder gives {features.shape[1]} features of a picture, the contract's '{feature.name}' has size "
-                    f"{feature.size}: change the contract, or project the features in the model"
-                )
-            observations[:, slices[feature.name]] = features
-        encoded.append(dataclasses.replace(demo, observations=observations, final_observation=observations[-1], images={}))
-    return encoded
+    session = open_encoder(encoder.model, "cpu", 1, "--encoder")
+
+    def encode(stream: str, picture: np.ndarray) -> np.ndarray:
+        features, wanted = session.run(["features"], {"image": picture[None]})[0][0], contract.images[stream]
+        if len(features) != wanted.size:
+            raise PriorError(
+                f"--encoder gives {len(features)} features of a picture, the contract's '{wanted.name}' has size {wanted.size}: "
+                "change the contract, or project the features in the model"
+            )
+        return features
+
+    return [encoded(demo, contract, encode) for demo in demonstrations]
