@@ -20,7 +20,7 @@ from lpds_ros.prior.checkpoint import load_checkpoint
 from lpds_ros.prior.config import PriorError
 from lpds_ros.prior.encoders import EncoderSession
 from lpds_ros.prior.export import export
-from lpds_ros.prior.given import Given, encode_demos
+from lpds_ros.prior.given import Given, encode_demos, read_given
 from lpds_ros.prior.samples import Samples
 from lpds_ros.prior.train import make_decoder, train
 from lpds_ros.prior.vision import ImageEncoder, shifted
@@ -192,6 +192,42 @@ def test_a_given_encoder_is_frozen_travels_with_the_prior_and_is_needed_to_resum
     assert bundle.state_scale[4] > 0.01 and bundle.state_shift[7] > 10
     with pytest.raises(PriorError, match="another --encoder"):
         train(demos, contract, out, resume=True)
+
+
+class LibraryEncoder(torch.nn.Module):
+    """docs/images.md: a network of normalised pictures, with the normalisation inside."""
+
+    def __init__(self, body, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)):
+        super().__init__()
+        self.body = body
+        self.register_buffer("mean", 255.0 * torch.tensor(mean).view(3, 1, 1))
+        self.register_buffer("std", 255.0 * torch.tensor(std).view(3, 1, 1))
+
+    def forward(self, image):
+        return self.body((image.permute(0, 3, 1, 2).float() - self.mean) / self.std)
+
+
+def test_the_documented_export_of_a_librarys_network_is_an_encoder(contract, tmp_path):
+    layers = torch.nn.Conv2d(3, 4, 3, stride=2), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()
+    encoder, path = LibraryEncoder(torch.nn.Sequential(*layers)).eval(), tmp_path / "encoder.onnx"
+    example = torch.zeros(2, SIDE, SIDE, 3, dtype=torch.uint8)
+    torch.onnx.export(
+        encoder,
+        (example,),
+        path,
+        dynamo=True,
+        opset_version=20,
+        input_names=["image"],
+        output_names=["features"],
+        dynamic_shapes={"image": {0: torch.export.Dim("batch")}},
+        external_data=False,
+        verbose=False,
+    )
+    demos = pictured_demos(contract, count=1)
+    (seen,) = encode_demos(demos, contract, read_given(path))
+    with torch.no_grad():
+        expected = encoder(torch.from_numpy(demos[0].images["wrist"])).numpy()
+    np.testing.assert_allclose(seen.observations[:, contract.feature_slices()["wrist_features"]], expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(
