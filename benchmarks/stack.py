@@ -30,12 +30,14 @@ from lpds_ros.bench.results import provenance
 from lpds_ros.bringup import plan
 from lpds_ros.nodes import qos
 from lpds_ros.nodes.messages import stamp_ns
+from lpds_ros.perception.align import ROBOT_AGE, TASK_AGE
 from lpds_ros.stack import Stack, stop_on_signal
 
 BUSY = "warmup_decisions: 30\ncritic_warmup_updates: 0\nupdates_per_decision: 1000\n"  # more than any machine makes
 SETTLE_S = 5.0
 PERCENTS = (50, 99, 99.9, 100)
 POSE = "franka_robot_state_broadcaster/current_pose"
+FURTHER = (TASK_AGE, ROBOT_AGE)
 
 
 class Listener(LpdsNode):
@@ -63,7 +65,8 @@ class Listener(LpdsNode):
         self._add("robot state: stamp to listener", age_s(message))
 
     def _on_observation(self, message):
-        self._add("oldest stream of the observation: its age", max(message.ages_s, default=0.0))
+        ages = [age for name, age in zip(message.streams, message.ages_s) if name not in FURTHER]
+        self._add("oldest stream of the observation: its age", max(ages, default=0.0))
         self._add("observation: stamp to listener", age_s(message))
         self._latest_ns = stamp_ns(message.header.stamp)
 

@@ -46,6 +46,9 @@ class Arguments:
     )
     learner: bool = parameter(True, "learn online (needs a prior)")
     recorder: bool = parameter(True, "record every decision and episode to <run_dir>/rollouts.mcap")
+    record_streams: bool = parameter(
+        False, "record every message that perception is given, and targets, to <run_dir>/streams; images fill a disk fast"
+    )
     teleop: str = parameter(
         "none", "operator's device", choices=("none", "scripted", "keyboard", "gamepad", "spacemouse")
     )

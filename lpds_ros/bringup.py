@@ -12,6 +12,7 @@ from lpds_ros.arguments import Arguments, LaunchError, typed
 from lpds_ros.camera_plan import camera_includes, camera_nodes, camera_source, process_name
 from lpds_ros.config import ConfigError
 from lpds_ros.contract import Contract, load_contract, require_same_contract
+from lpds_ros.data.streams import FOLDER, STEM
 from lpds_ros.included import Foreign, Include, beside
 from lpds_ros.perception.robot import ROBOT_STATE
 from lpds_ros.prior.bundle import Bundle, load_bundle
@@ -239,6 +240,19 @@ def _table(a: Arguments, contract: Contract, bundle: Bundle | None, run_dir: Pat
             "recorder",
             "recorder",
             {"contract": path, "path": str(run_dir / LOG_FILE)},
+            False,
+            restarts=LEARNER_RESTARTS,
+        )
+    if a.record_streams:
+        yield Process(
+            "streams",
+            "streams",
+            {
+                "contract": path,
+                "path": str(run_dir / FOLDER / f"{STEM}.mcap"),
+                "clock": a.clock,
+                "robot_state_topic": ROBOT_STATE,
+            },
             False,
             restarts=LEARNER_RESTARTS,
         )

@@ -36,7 +36,8 @@ class Mode(IntEnum):
 class Observation:
     """One time-aligned sample per control tick.
 
-    stamp_ns: time of the tick on the robot's clock. data: float32 [d_o] in contract order. ages_s: {stream: seconds}.
+    stamp_ns: time of the tick on the robot's clock. data: float32 [d_o] in contract order. ages_s: {stream: seconds},
+    and beside the contract's streams those of the task's and the robot's state: they name every sample that it is made of.
     position: [3] m and orientation: [4] xyzw of the tool centre point in the base frame, joints: [7] rad,
     gripper_width in m, all float64 and measured. When `valid` is false, `reason` names the stream and data is all NaN.
     robot_mode: franka_msgs/FrankaRobotState's, 0 where no robot state is heard. robot_error: why the robot obeys no command,

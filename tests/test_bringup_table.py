@@ -92,6 +92,8 @@ def test_the_listeners_start_first_and_steering_last(there):
     ]
     operator = {"prior": "none", "teleop": "scripted", "clock": "lockstep", "run_dir": there["run_dir"]}
     assert [p.name for p in processes(operator)] == ["sim", "perception", "recorder", "teleop", "steering"]
+    streams = next(p for p in processes(operator | {"record_streams": "true"}) if p.name == "streams")
+    assert not streams.essential and streams.parameters["path"].endswith("/streams/streams.mcap")
 
 
 def test_without_images_in_the_contract_no_camera_starts_by_itself(there):

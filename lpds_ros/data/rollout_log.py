@@ -81,24 +81,30 @@ def log_paths(path) -> list[Path]:
 class RolloutLogWriter:
     """Writes one new log file. A context manager, or call `close`; without it the file is valid up to the last message.
 
-    contract: stored in the file when given. Raises FileExistsError rather than touch an existing file.
+    contract: stored in the file when given, and so is `metadata`, by name. chunk_bytes: messages are gathered up to that size
+    before the operating system gets them; 1: each at once. Raises FileExistsError rather than touch an existing file.
     """
 
-    def __init__(self, path, contract: Contract | None = None):
+    def __init__(
+        self, path, contract: Contract | None = None, *, metadata: dict[str, dict[str, str]] | None = None, chunk_bytes: int = 1
+    ):
         self.path = Path(path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.messages, self._flushes, self._last_stamp_ns = 0, 0, 0
         self._definitions, self._channels = Definitions(), {}
         self._stream = self.path.open("xb")
-        self._writer = Writer(self._stream, chunk_size=1, compression=CompressionType.NONE)
+        self._writer = Writer(self._stream, chunk_size=chunk_bytes, compression=CompressionType.NONE)
         self._writer.start(profile="ros2", library="lpds_ros")
         if contract is not None:
             text = json.dumps(contract_to_dict(contract), sort_keys=True)
             self._writer.add_metadata(METADATA, {"digest": contract.digest, "contract": text})
+        for name, values in (metadata or {}).items():
+            self._writer.add_metadata(name, values)
         self._stream.flush()
 
-    def write_raw(self, topic: str, typename: str, cdr: bytes, stamp_ns: int | None = None):
-        """Append one serialised message. stamp_ns: None takes the one of its header, or of the message before.
+    def write_raw(self, topic: str, typename: str, cdr: bytes, stamp_ns: int | None = None, received_ns: int | None = None):
+        """Append one serialised message. stamp_ns: None takes the one of its header, or of the message before. received_ns: its
+        log time, where that is not to be the stamp.
 
         Raises OSError, DefinitionError.
         """
@@ -106,7 +112,8 @@ class RolloutLogWriter:
         if stamp_ns is None:
             stamp_ns = self._header_stamp_ns(typename, cdr)
         self._last_stamp_ns = stamp_ns
-        self._writer.add_message(channel, log_time=stamp_ns, publish_time=stamp_ns, data=cdr, sequence=self.messages)
+        log_time = stamp_ns if received_ns is None else received_ns
+        self._writer.add_message(channel, log_time=log_time, publish_time=stamp_ns, data=cdr, sequence=self.messages)
         self.messages += 1
         self._stream.flush()
 
@@ -203,7 +210,7 @@ class RolloutLog:
 
     def __init__(self, path, expected: Contract | None = None):
         self.paths, self.expected, self.tails, self.skipped = log_paths(path), expected, [], []
-        stored = [contract for contract in map(_stored_contract, self.paths) if contract is not None]
+        stored = [contract for contract in map(stored_contract, self.paths) if contract is not None]
         self.contract = stored[-1] if stored else None
 
     def __iter__(self) -> Iterator[tuple[str, Decision | Episode]]:
@@ -225,7 +232,7 @@ class RolloutLog:
         definitions, schemas, channels = Definitions(), {}, {}
         valid, closed, reason, sought = 0, False, "", False
         with path.open("rb") as stream:
-            for begin, end, parts in _records(stream):
+            for begin, end, parts in read_records(stream):
                 found = []
                 try:
                     if isinstance(parts, Exception):
@@ -261,10 +268,11 @@ def _decisions_and_episodes(parts, definitions: Definitions, schemas: dict, chan
                 yield topic, decode(definitions, typename, part.data)
 
 
-def _records(stream):
+def read_records(stream, opened=None):
     """(begin, end, records) of a file, those of a chunk together; in the place of what cannot be read up to the next chunk
-    the error stands (end None: there is no next one).
+    the error stands (end None: there is no next one). opened: a Chunk to its records.
     """
+    opened = opened or _opened
     begin = again = 0
     while again is not None:
         stream.seek(again)
@@ -273,7 +281,7 @@ def _records(stream):
         try:
             for record in reader.records:
                 end = stream.tell()
-                yield begin, end, tuple(_opened(record)) if isinstance(record, Chunk) else (record,)
+                yield begin, end, tuple(opened(record)) if isinstance(record, Chunk) else (record,)
                 begin = end
         except UNREADABLE as error:
             again = next_chunk(stream, begin + 1)
@@ -285,7 +293,7 @@ def _declared(path: Path, definitions: Definitions) -> tuple[dict, dict]:
     """Types and topics from the closing index, for a file whose first chunk, which brought them, is unreadable."""
     schemas, channels = {}, {}
     with path.open("rb") as stream:
-        for _, _, parts in _records(stream):
+        for _, _, parts in read_records(stream):
             if not isinstance(parts, Exception):
                 declared = [part for part in parts if isinstance(part, Schema | Channel)]
                 list(_decisions_and_episodes(declared, definitions, schemas, channels))
@@ -317,7 +325,8 @@ def _learned(definitions: Definitions, schema: Schema) -> str:
     return schema.name
 
 
-def _stored_contract(path) -> Contract | None:
+def stored_contract(path) -> Contract | None:
+    """The contract in a file, None where there is none, or none that can be read."""
     with path.open("rb") as stream:
         try:
             for record in StreamReader(stream, emit_chunks=True, record_size_limit=MAX_RECORD_BYTES).records:

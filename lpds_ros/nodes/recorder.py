@@ -3,11 +3,11 @@
 import importlib
 import shutil
 import sys
+import time
 from dataclasses import dataclass
 
 from lpds_ros.nodes.base import LpdsNode, main as run_node  # isort: skip (sets what rclpy reads at its first import)
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from lpds_msgs.msg import Decision, Episode
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 
 from lpds_ros.contract import load_contract
@@ -38,32 +38,43 @@ class RecorderNode(LpdsNode):
 
     NAME = "recorder"
     Parameters = RecorderParameters
+    LOG_TIME = "stamp"  # of a message: its header's, or when it was received
     _sink: LogSink | None = None
 
     def set_up(self):
         contract = load_contract(self.params.contract) if self.params.contract else None
-        extra = [_topic(text) for text in self.params.topics.split(",") if text.strip()]
-        self._sink = LogSink(
-            self.params.path,
-            contract,
-            capacity=self.params.capacity,
-            on_error=lambda text: self.get_logger().error(text),
-            max_bytes=self.params.file_mib << 20,
-        )
-        self._reported_drops, self._warned = 0, False
-        self._record("lpds/decision", DECISION, Decision, RECORD)
-        self._record("lpds/episode", EPISODE, Episode, RECORD)
-        for topic, typename, message in extra:
-            self._record(topic, typename, message, EXTRA)
+        extra = further_topics(self.params.topics)
+        self.begin(LogSink(self.params.path, contract, **self.sink_options()))
+        self.record("lpds/decision", DECISION, RECORD)
+        self.record("lpds/episode", EPISODE, RECORD)
+        for topic, typename in extra:
+            self.record(topic, typename, EXTRA)
+
+    def sink_options(self) -> dict:
+        """Arguments of the LogSink that parameters and this node give."""
+        return {
+            "capacity": self.params.capacity,
+            "on_error": lambda text: self.get_logger().error(text),
+            "max_bytes": self.params.file_mib << 20,
+        }
+
+    def begin(self, sink: LogSink):
+        """Record into `sink` what `record` names from now on, and report it."""
+        self._sink, self._reported_drops, self._warned = sink, 0, False
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self.create_timer(REPORT_S, self._report)
-        self.get_logger().info(f"recording to {self._sink.status().path}")
+        self.get_logger().info(f"recording to {sink.status().path}")
 
-    def _record(self, topic, typename, message, qos):
-        name = self.resolve_topic_name(topic)
-        flush = typename == EPISODE
+    def record(self, topic: str, typename: str, qos: QoSProfile):
+        """Subscribe and put every message, as it came, into the sink."""
+        name, flush = self.resolve_topic_name(topic), typename == EPISODE
+        received_ns = time.time_ns if self.LOG_TIME == "received" else lambda: None
         self.create_subscription(
-            message, topic, lambda cdr: self._sink.put(name, typename, bytes(cdr), flush=flush), qos, raw=True
+            message_class(typename),
+            topic,
+            lambda cdr: self._sink.put(name, typename, bytes(cdr), flush=flush, received_ns=received_ns()),
+            qos,
+            raw=True,
         )
 
     def _report(self):
@@ -78,6 +89,7 @@ class RecorderNode(LpdsNode):
         level = DiagnosticStatus.ERROR if status.error or status.dropped else level
         text = status.error or (f"{status.dropped} messages dropped" if status.dropped else low or "recording")
         values = {"path": status.path, "written": status.written, "dropped": status.dropped, "waiting": status.waiting}
+        values["bytes"] = status.written_bytes
         report = DiagnosticStatus(
             level=level,
             name=self.get_fully_qualified_name(),
@@ -109,16 +121,23 @@ class RecorderNode(LpdsNode):
         self.get_logger().info(f"{status.path}: {status.written} messages, {status.dropped} dropped")
 
 
-def _topic(text: str):
-    """(topic, type name, message class) of 'topic:package/msg/Type'. Raises ParameterError."""
-    topic, _, typename = text.strip().rpartition(":")
-    try:
-        package, _, name = typename.split("/")
-        return topic, typename, getattr(importlib.import_module(f"{package}.msg"), name)
-    except (ValueError, ImportError, AttributeError) as error:
-        raise ParameterError(
-            f"parameter topics: '{text.strip()}' is no 'topic:package/msg/Type' of this machine: {error}"
-        ) from None
+def message_class(typename: str):
+    """The class of 'package/msg/Type'. Raises ValueError, ImportError, AttributeError."""
+    package, _, name = typename.split("/")
+    return getattr(importlib.import_module(f"{package}.msg"), name)
+
+
+def further_topics(text: str) -> list[tuple[str, str]]:
+    """(topic, type name) of each 'topic:package/msg/Type', separated by commas. Raises ParameterError."""
+    found = []
+    for word in filter(None, map(str.strip, text.split(","))):
+        topic, _, typename = word.rpartition(":")
+        try:
+            message_class(typename)
+        except (ValueError, ImportError, AttributeError) as error:
+            raise ParameterError(f"parameter topics: '{word}' is no 'topic:package/msg/Type' of this machine: {error}") from None
+        found.append((topic, typename))
+    return found
 
 
 def main() -> int:

@@ -22,6 +22,8 @@ HISTORY = 64
 PICTURE_HISTORY = 1024  # the same, where samples must reach back to a picture's time
 POSE_NEAR_NS = 20_000_000  # two samples of 100 Hz: what moves meanwhile is 5 mm at 0.25 m/s
 JOINTS = 7
+# Beside the contract's streams in an observation's ages: whose state and whose reward it holds.
+TASK_AGE, ROBOT_AGE = "task_state", "robot_state"
 # Farther from length 1 than this a quaternion is a fault of its source, not rounding.
 QUATERNION_TOLERANCE = 0.05
 
@@ -174,6 +176,7 @@ class Aligner:
             fields[name], ages_s[name], reason = self._sample(stream, now_ns, exact)
             if reason:
                 reasons.append(reason)
+        ages_s |= self._further_ages(now_ns)
         seen = fields
         if self._images and not (exact or reasons):
             seen, reasons = self._as_pictured(fields, now_ns)
@@ -243,6 +246,15 @@ class Aligner:
         if age_s > stream.max_age_s:
             return None, age_s, f"{stream.label} is {age_s:.2f} s old, limit {stream.max_age_s:.2f} s{hint}"
         return fields, age_s, ""
+
+    def _further_ages(self, now_ns: int) -> dict[str, float]:
+        """Of what is no stream of the contract: with the streams' ages they name every sample that the observation is made of."""
+        ages_s = {}
+        if self._task_needed:
+            ages_s[TASK_AGE] = min(((now_ns - stamp) / 1e9 for stamp, _, _ in self._tasks if stamp <= now_ns), default=math.inf)
+        if self.robot is not None:
+            ages_s[ROBOT_AGE] = self.robot.age_s(now_ns)
+        return ages_s
 
     def _reward(self, now_ns: int) -> tuple[float, bool]:
         reward, success = 0.0, False

@@ -1,5 +1,6 @@
 """What the robot says of itself: its mode and error flags, and whether it still says anything."""
 
+import math
 from dataclasses import dataclass
 
 ROBOT_STATE = "franka_robot_state_broadcaster/robot_state"
@@ -62,6 +63,10 @@ class RobotWatch:
     def at(self, stamp_ns: int) -> bool:
         """Whether the newest state is stamped exactly so."""
         return self._state is not None and self._state.stamp_ns == stamp_ns
+
+    def age_s(self, now_ns: int) -> float:
+        """Of the newest state, at `now_ns`; infinite before any."""
+        return math.inf if self._state is None else (now_ns - self._state.stamp_ns) / 1e9
 
     @property
     def mode(self) -> int:
