@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from lpds_ros.config import nearest
 from lpds_ros.parameters import ParameterError, build_parameters, parameter
+from lpds_ros.robot.command_modes import COMMAND_MODES
 from lpds_ros.steering.params import SteeringParams
 
 
@@ -31,6 +32,18 @@ class Arguments:
         "robot:=real: what drives the arm: crisp_controllers' Cartesian impedance, or Franka's joint trajectory controller",
         choices=("crisp", "jtc"),
     )
+    command_mode: str = parameter(
+        "auto",
+        "how steering commands the arm (docs/robot.md); auto: cartesian_pose, with controller:=jtc joint_trajectory",
+        choices=("auto", *COMMAND_MODES),
+    )
+    allow_group_position: bool = parameter(False, "robot:=real: let command_mode:=joint_group_position be used")
+    gripper_actions: str = parameter(
+        "franka_hand",
+        "the actions that move the hand: its own Move and Grasp, or control_msgs/GripperCommand",
+        choices=("franka_hand", "gripper_command"),
+    )
+    homing: bool = parameter(False, "steering homes the hand at its start: the fingers move once their whole way")
     controllers_yaml: str = parameter("", "robot:=real: the controllers' parameters; empty: config/controllers/<controller>.yaml")
     clock: str = parameter(
         "realtime",

@@ -13,10 +13,11 @@ from lpds_ros.camera_plan import camera_includes, camera_nodes, camera_source, p
 from lpds_ros.config import ConfigError
 from lpds_ros.contract import Contract, load_contract, require_same_contract
 from lpds_ros.data.streams import FOLDER, STEM
-from lpds_ros.included import Foreign, Include, beside
+from lpds_ros.included import Foreign, Include, beside, command_mode
 from lpds_ros.perception.robot import ROBOT_STATE
 from lpds_ros.prior.bundle import Bundle, load_bundle
 from lpds_ros.resources import resource
+from lpds_ros.robot.command_modes import CONTROLLERS
 from lpds_ros.steering.params import SteeringParams
 from lpds_ros.steering.prefix import NO_LEARNER, require_prefix
 
@@ -203,7 +204,7 @@ def _table(a: Arguments, contract: Contract, bundle: Bundle | None, run_dir: Pat
     burst = SteeringParams(target_hz=a.target_hz).targets_per_period(contract.period_s)
     prior = str(bundle.path) if bundle else ""
     first_seed = seed_base(a.seed) + a.first_episode
-    learns = a.learner and bundle is not None
+    learns, mode = a.learner and bundle is not None, command_mode(a)
     if a.robot in ("sim", "mock"):
         yield Process(
             a.robot,
@@ -217,6 +218,8 @@ def _table(a: Arguments, contract: Contract, bundle: Bundle | None, run_dir: Pat
                 "region": a.region,
                 "camera": "sim" if camera == "sim" else "none",
                 "faults": a.faults,
+                "controller": CONTROLLERS[mode],
+                "interpolate_from_desired_state": mode == "joint_trajectory",  # pieces of one motion, not one motion each
                 "target_timeout_s": max(TARGET_TIMEOUT_S, TARGETS_MISSED / a.target_hz) if a.clock == "realtime" else 0.0,
             }
             | (_marked(a.markers) if a.markers else {}),
@@ -305,6 +308,10 @@ def _table(a: Arguments, contract: Contract, bundle: Bundle | None, run_dir: Pat
             "seed": a.seed,
             "seed_base": first_seed,
             "target_hz": a.target_hz,
+            "command_mode": mode,
+            "allow_group_position": a.allow_group_position or a.robot != "real",
+            "gripper_actions": a.gripper_actions,
+            "homing": a.homing,
             "episodes": a.episodes,
             "learner_gate": learns and a.clock == "lockstep",
             "listeners": a.recorder + learns,

@@ -10,13 +10,15 @@ from pathlib import Path
 
 from lpds_ros.arguments import Arguments, LaunchError
 from lpds_ros.resources import resource
+from lpds_ros.robot.command_modes import CONTROLLERS as OBEYED_BY
+from lpds_ros.robot.command_modes import NO_GROUP_POSITION
 
 FRANKA, CRISP, CONTROLLER_MANAGER = "franka_bringup", "crisp_controllers", "controller_manager"
 REALSENSE = "realsense2_camera"
-# By the argument controller: what drives the arm from the start, and what is loaded beside it for a person to switch to.
+# By the argument controller: what our files load. The command mode's is active, the others are there for a person to switch to.
 CONTROLLERS = {
-    "crisp": ("cartesian_impedance_controller", ("joint_impedance_controller", "fr3_arm_controller")),
-    "jtc": ("fr3_arm_controller", ()),
+    "crisp": ("cartesian_impedance_controller", "joint_impedance_controller", "fr3_arm_controller"),
+    "jtc": ("fr3_arm_controller",),
 }
 WHERE_FROM = {
     FRANKA: "build https://github.com/frankarobotics/franka_ros2 and source its workspace",
@@ -45,6 +47,24 @@ class Foreign:
     words: tuple[str, ...]
 
 
+def command_mode(a: Arguments) -> str:
+    """How steering commands the arm, `auto` resolved. Raises LaunchError for a mode that the robot's controllers do not obey."""
+    mode = a.command_mode
+    if mode == "auto":
+        return "joint_trajectory" if a.robot == "real" and a.controller == "jtc" else "cartesian_pose"
+    if a.robot != "real":
+        return mode
+    if mode == "joint_group_position" and not a.allow_group_position:
+        raise LaunchError(NO_GROUP_POSITION)
+    if a.franka_bringup and not a.controllers_yaml and OBEYED_BY[mode] not in CONTROLLERS[a.controller]:
+        raise LaunchError(
+            f"command_mode:={mode} is for {OBEYED_BY[mode]}, which controller:={a.controller} does not load: "
+            f"{', '.join(m for m, name in OBEYED_BY.items() if name in CONTROLLERS[a.controller])}, another controller, or a "
+            "controllers_yaml:=… that has it"
+        )
+    return mode
+
+
 def beside(a: Arguments, namespace: str) -> Iterator[Include | Foreign]:
     """In the order of starting. namespace: '' or '/name'."""
     if a.robot != "real" or not a.franka_bringup:
@@ -58,7 +78,8 @@ def beside(a: Arguments, namespace: str) -> Iterator[Include | Foreign]:
         "controllers_yaml": str(given),
     }
     yield Include(FRANKA, "launch/franka.launch.py", arguments)
-    active, loaded = CONTROLLERS[a.controller]
+    active = OBEYED_BY[command_mode(a)]
+    loaded = [name for name in CONTROLLERS[a.controller] if name != active]
     patience = ("--controller-manager-timeout", str(SPAWNER_PATIENCE_S))
     if loaded:
         yield Foreign(CONTROLLER_MANAGER, "spawner", (*loaded, "--inactive", *patience))

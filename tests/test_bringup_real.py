@@ -53,6 +53,31 @@ def test_with_frankas_own_controller_nothing_of_crisp_is_loaded(real, tmp_path):
     assert [part.words[0] for part in todo.beside[1:]] == ["fr3_arm_controller"]
 
 
+def test_the_command_mode_says_which_controller_drives(real):
+    def steering(values):
+        todo = plan(typed(real | values))
+        return todo, next(p.parameters for p in todo.processes if p.name == "steering")
+
+    todo, parameters = steering({"command_mode": "joint_impedance", "gripper_actions": "gripper_command"})
+    loaded, active = (part.words for part in todo.beside[1:])
+    assert loaded[:3] == ("cartesian_impedance_controller", "fr3_arm_controller", "--inactive")
+    assert active[0] == "joint_impedance_controller"
+    assert (parameters["command_mode"], parameters["gripper_actions"]) == ("joint_impedance", "gripper_command")
+    assert steering({})[1]["command_mode"] == "cartesian_pose"
+    assert steering({"controller": "jtc"})[1]["command_mode"] == "joint_trajectory"
+    with pytest.raises(LaunchError, match="which controller:=jtc does not load: joint_trajectory, another controller, or"):
+        steering({"controller": "jtc", "command_mode": "cartesian_pose"})
+
+
+def test_joint_positions_are_refused_on_a_real_arm_unless_allowed(real):
+    wanted = real | {"command_mode": "joint_group_position", "controllers_yaml": "mine.yaml"}
+    with pytest.raises(LaunchError, match="discontinuity reflexes"):
+        plan(typed(wanted))
+    todo = plan(typed(wanted | {"allow_group_position": "true"}))
+    assert todo.processes[-1].parameters["allow_group_position"] is True
+    assert todo.beside[-1].words[0] == "forward_position_controller"
+
+
 def test_a_driver_that_runs_already_is_not_started_again(real):
     values = {name: value for name, value in real.items() if name != "robot_ip"}
     assert plan(typed(values | {"franka_bringup": "false"})).beside == ()
@@ -72,8 +97,7 @@ def test_every_controller_that_is_spawned_has_a_type_and_the_arms_joints(name):
     manager = nodes.pop("controller_manager")["ros__parameters"]
     assert manager["update_rate"] == 1000
     assert nodes["franka_robot_state_broadcaster"]["ros__parameters"] == {"convenience_publish_rate": 100}
-    active, loaded = included.CONTROLLERS[name]
-    for controller in (active, *loaded):
+    for controller in included.CONTROLLERS[name]:
         assert manager[controller]["type"].count("/") == 1
         assert nodes[controller]["ros__parameters"]["joints"] == [f"fr3_joint{i}" for i in range(1, 8)]
 

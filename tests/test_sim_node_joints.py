@@ -194,7 +194,8 @@ def test_a_goal_ends_with_another_command_a_reset_or_a_reflex(ros, make_sim):
     q = client.sim.world.state().q
 
     def pose_target():
-        ros.wait(lambda: not client.sim.world.control.following, what="the burst", saying=lambda: client.burst(client.stamp))
+        client.burst(client.stamp, last=1)  # once: what is still on its way would take the next goal's arm over
+        ros.wait(lambda: not client.sim.world.control.following, what="the target")
 
     def joints():
         message = Float64MultiArray(data=q.tolist())

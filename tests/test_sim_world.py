@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from lpds_ros.config import ConfigError
+from lpds_ros.robot.targets import PoseTarget
 from lpds_ros.sim import fr3
 from lpds_ros.sim.lockstep import Burst
 from lpds_ros.sim.rotation import difference, turn
@@ -291,12 +292,12 @@ def test_burst_waits_for_the_last_slice_and_plays_targets_at_their_stamps(world)
     start, position = world.time_ns, world.state().position
     goals = [position + [0.002 * (i + 1), 0.0, 0.0] for i in range(5)]
     stamps = [start + i * 10_000_000 for i in range(5)]
-    assert not burst.add(start - 10_000_000, position, HAND_DOWN)  # of the period before
-    assert not burst.add(start + PERIOD_NS, position, HAND_DOWN)  # of the next
+    assert not burst.add(PoseTarget(start - 10_000_000, position, HAND_DOWN))  # of the period before
+    assert not burst.add(PoseTarget(start + PERIOD_NS, position, HAND_DOWN))  # of the next
     for stamp, goal in list(zip(stamps, goals))[:4]:
-        assert not burst.add(stamp, goal, HAND_DOWN)
-    assert not burst.add(stamps[0], goals[0], HAND_DOWN)  # said again
-    assert burst.add(stamps[4], goals[4], HAND_DOWN)
+        assert not burst.add(PoseTarget(stamp, goal, HAND_DOWN))
+    assert not burst.add(PoseTarget(stamps[0], goals[0], HAND_DOWN))  # said again
+    assert burst.add(PoseTarget(stamps[4], goals[4], HAND_DOWN))
     burst.play(world)
     assert world.time_ns == start + PERIOD_NS and burst.start_ns == world.time_ns and not burst.complete
     played = world.data.qpos.copy()

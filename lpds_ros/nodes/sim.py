@@ -9,29 +9,26 @@ import dataclasses
 import threading
 import time
 
-from geometry_msgs.msg import PoseStamped
 from lpds_msgs.srv import Reset
 from rclpy.clock import Clock, ClockType
-from sensor_msgs.msg import JointState
 from std_srvs.srv import Trigger
 
 from lpds_ros.contract import Contract, load_contract
-from lpds_ros.nodes import qos
 from lpds_ros.nodes.base import LpdsNode
 from lpds_ros.nodes.base import main as run_node
 from lpds_ros.nodes.controller_manager import ControllerManager
-from lpds_ros.nodes.messages import pose_arrays, stamp_msg, stamp_ns
+from lpds_ros.nodes.messages import stamp_msg
 from lpds_ros.nodes.sim_faults import FaultService
 from lpds_ros.nodes.sim_gripper import GripperServer
 from lpds_ros.nodes.sim_joints import JointCommands
 from lpds_ros.nodes.sim_params import Parameters
 from lpds_ros.nodes.sim_services import ParameterServices
 from lpds_ros.nodes.sim_streams import ROBOT_STATE, SPOILABLE, TRANSFORMS, RobotStreams
+from lpds_ros.nodes.sim_targets import TargetStreams
 from lpds_ros.nodes.threads import NodeThread
 from lpds_ros.resources import resource
-from lpds_ros.sim.controllers import CARTESIAN, Controllers
+from lpds_ros.sim.controllers import Controllers
 from lpds_ros.sim.fr3 import JOINTS
-from lpds_ros.sim.lockstep import Burst
 from lpds_ros.sim.state import SimulationError
 from lpds_ros.sim.streams import check_streams
 from lpds_ros.sim.tasks import load_task
@@ -73,11 +70,8 @@ class SimNode(LpdsNode):
         self.world = self.make_world(contract)
         self.world.reset(p.seed, p.region)
         self._seed, self._period_ns = p.seed, contract.period_ns
-        self._burst = Burst(contract.period_ns, p.targets_per_period)
-        self._burst.begin(self.world.time_ns)
         self._warned: dict[str, float] = {}
         self._last_s = 0.0
-        self._target_s: float | None = None  # when the arm was last told where to go, until it is braked
         self._camera = self._make_camera(contract) if p.camera == "sim" else None
         frames = self._camera.frames() if self._camera else ()
         renamed = {"lpds/object_pose": "lpds/true_object_pose"} if p.markers else {}
@@ -117,10 +111,18 @@ class SimNode(LpdsNode):
 
     def _serve(self):
         p = self.params
-        targets = qos.TARGET_LOCKSTEP if self.lockstep else qos.TARGET_REALTIME
-        self.create_subscription(PoseStamped, "target_pose", self._on_target, targets)
-        self.create_subscription(JointState, "target_joint", self._on_posture, qos.TARGET_REALTIME)
         self._go = self.create_guard_condition(self._on_go)
+        self._say = self.create_guard_condition(self._publish_lockstep)
+        self._targets = TargetStreams(
+            self,
+            self.world,
+            self._lock,
+            p,
+            self._period_ns,
+            warn=self._warn,
+            on_burst=self._play_burst,
+            interrupted=self._say.trigger,
+        )
         self._joints = JointCommands(
             self,
             self.world,
@@ -128,7 +130,8 @@ class SimNode(LpdsNode):
             p,
             now_ns=self._now_ns,
             warn=self._warn,
-            on_positions=self._on_positions,
+            targets=self._targets,
+            pass_period=self._pass_period,
             on_trajectory=self._go.trigger,
         )
         self._gripper = GripperServer(self, self.world, self._lock)
@@ -137,7 +140,6 @@ class SimNode(LpdsNode):
             self.create_service(Reset, "lpds/reset", self._on_reset)
         self.create_service(Trigger, "lpds/reflex", self._on_reflex)
         self._manager = ControllerManager(self, self.world, JOINTS, self._lock, self._warn)
-        self._say = self.create_guard_condition(self._publish_lockstep)
         self._feedback = (  # who gives it, every so many seconds, when it is due
             [self._gripper, 1.0 / p.feedback_publish_rate, 0.0],
             [self._joints, 1.0 / p.action_monitor_rate, 0.0],
@@ -161,64 +163,6 @@ class SimNode(LpdsNode):
 
     # -- commands -----------------------------------------------------------------------------------------------
 
-    def _heard_once(self, topic: str) -> bool:
-        """CRISP obeys a topic only while it has one publisher: two would fight over the arm."""
-        publishers = self.count_publishers(topic)
-        if publishers > 1:
-            self._warn(topic, f"{publishers} publishers on {topic}: all are ignored until one is left; stop the others")
-        return publishers <= 1
-
-    def _on_target(self, message: PoseStamped):
-        if not self._heard_once("target_pose"):
-            return
-        position, orientation = pose_arrays(message.pose)
-        try:
-            with self._lock:
-                refusal = self.world.refusal(CARTESIAN)
-                if refusal:  # in lockstep the period passes nevertheless
-                    self._warn("target", f"target_pose is not obeyed: {refusal}")
-                if not self.lockstep:
-                    if not refusal:
-                        self._follow(stamp_ns(message.header.stamp), position, orientation)
-                    return
-                if self.world.control.following:  # time ran on without this target: stop it, whatever period it is of
-                    self.world.set_target(position, orientation)
-                    self._say.trigger()
-                if self._burst.add(stamp_ns(message.header.stamp), position, orientation):
-                    self._apply_faults()
-                    self._burst.play(self.world)
-                    self._result = self.world.task_result()
-                    self._publish_lockstep()
-                self._last_s = time.monotonic()
-        except SimulationError:
-            raise
-        except ValueError as error:
-            self._warn("target", f"target_pose refused: {error}")
-
-    def _follow(self, stamp: int, position, orientation):
-        """Real time: obey a target, unless it is so old that whoever sent it may be dead by now."""
-        timeout_s = self.params.target_timeout_s
-        age_s = max(0.0, (time.time_ns() - stamp) / 1e9) if timeout_s and stamp else 0.0
-        if age_s > timeout_s:
-            self._warn("late target", f"a target_pose that is {age_s:.2f} s old is not obeyed; check both clocks")
-            return
-        self.world.set_target(position, orientation)
-        self._target_s = time.monotonic() - age_s
-
-    def _on_posture(self, message: JointState):
-        if not self._heard_once("target_joint"):
-            return
-        try:
-            with self._lock:
-                self.world.set_posture(list(message.position))
-        except ValueError as error:
-            self._warn("posture", f"target_joint refused: {error}")
-
-    def _on_positions(self):
-        if self.lockstep:
-            with self._lock:
-                self._pass_period()
-
     def _on_go(self):
         """Lockstep: a trajectory moves on by itself, a period at a time, so that who listens may take over."""
         self._joints.finish()
@@ -235,7 +179,7 @@ class SimNode(LpdsNode):
             self._gripper.abort("the task was reset")
             self.world.reset(int(request.seed), self.params.region)
             self._seed = int(request.seed)
-            self._burst.begin(self.world.time_ns)
+            self._targets.burst.begin(self.world.time_ns)
             self._result = self.world.task_result()
             stamp = self._now_ns()
         self._joints.finish()
@@ -255,7 +199,7 @@ class SimNode(LpdsNode):
     def _housekeep(self):
         now = time.monotonic()
         if self.lockstep:
-            if now - self._last_s > SILENCE_S:
+            if now - max(self._last_s, self._targets.heard_s) > SILENCE_S:
                 self._publish_lockstep()
             return
         for entry in self._feedback:
@@ -267,11 +211,18 @@ class SimNode(LpdsNode):
                 entry[2] = now + every_s
                 server.feed_back()
 
+    def _play_burst(self):
+        """Lockstep: one control period under the targets for it."""
+        self._apply_faults()
+        self._targets.burst.play(self.world)
+        self._result = self.world.task_result()
+        self._publish_lockstep()
+
     def _pass_period(self):
-        """Lockstep: one control period under the command that is there."""
+        """Lockstep: one control period under the command that is there. Under the lock."""
         self._apply_faults()
         self.world.advance_to(self.world.time_ns + self._period_ns)
-        self._burst.begin(self.world.time_ns)
+        self._targets.burst.begin(self.world.time_ns)
         self._result = self.world.task_result()
         self._publish_lockstep()
 
@@ -313,7 +264,7 @@ class SimNode(LpdsNode):
                 deadline = now
             time.sleep(max(0.0, deadline - now))
             with self._lock:
-                self._watch_targets(p.target_timeout_s)
+                self._targets.watch()
                 shift_ns = self._apply_faults()
                 self.world.advance(slice_ms)
                 stamp = time.time_ns() + shift_ns
@@ -332,12 +283,6 @@ class SimNode(LpdsNode):
             if result is not None:
                 self._streams.publish_task(stamp, seed, *result)
             self._streams.publish_clock(stamp)
-
-    def _watch_targets(self, timeout_s: float):
-        """Whoever commanded the arm has died or hangs: nothing goes on towards its last target."""
-        if timeout_s and self._target_s is not None and time.monotonic() - self._target_s > timeout_s:
-            self._target_s = None
-            self.world.brake("no pose target came any more")
 
     def _apply_faults(self) -> int:
         """Do what is to go wrong now; return by how much every stamp is off, nanoseconds."""

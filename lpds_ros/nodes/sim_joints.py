@@ -3,6 +3,10 @@ take them: <trajectory_controller>/{joint_trajectory, follow_joint_trajectory}, 
 
 A bad goal is refused and the log says why, a bad message is ignored and the log says why; the arm goes on as it was.
 Nothing waits here: `finish` ends the goals whose trajectories have ended.
+
+In lockstep a message of joint positions is the command for one period, a trajectory for as many as it lasts. Who streams them
+says for which period: positions by the label of the message's first dimension (nanoseconds), a trajectory by its header's stamp;
+it is then the command for that period alone, and said again it is no other one.
 """
 
 from collections.abc import Callable
@@ -16,9 +20,12 @@ from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from lpds_ros.nodes.messages import stamp_msg, stamp_ns
 from lpds_ros.nodes.sim_params import Parameters
+from lpds_ros.nodes.sim_targets import TargetStreams
+from lpds_ros.robot.targets import PositionTarget
+from lpds_ros.sim.control import Mode
 from lpds_ros.sim.follow import Ending, Tolerances
 from lpds_ros.sim.fr3 import JOINTS
-from lpds_ros.sim.trajectory import Outcome, Point, TrajectoryError, checked_waypoints
+from lpds_ros.sim.trajectory import Outcome, Point, TrajectoryError, checked_positions, checked_waypoints
 
 ERASED = -1.0  # control_msgs/JointTolerance: no limit, whatever the default is
 
@@ -26,8 +33,8 @@ ERASED = -1.0  # control_msgs/JointTolerance: no limit, whatever the default is
 class JointCommands:
     """The joint interfaces of one world, named by `params`.
 
-    lock: guards the world. now_ns: the time of the headers. warn: takes a key and a text for the log. on_positions,
-    on_trajectory: called after a command was obeyed.
+    lock: guards the world. now_ns: the time of the headers. warn: takes a key and a text for the log. targets: takes joint
+    positions of a stream. pass_period: lets, in lockstep, a period pass. on_trajectory: called after a trajectory was taken.
     """
 
     def __init__(
@@ -39,13 +46,15 @@ class JointCommands:
         *,
         now_ns: Callable[[], int],
         warn: Callable[[str, str], None],
-        on_positions: Callable[[], None],
+        targets: TargetStreams,
+        pass_period: Callable[[], None],
         on_trajectory: Callable[[], None],
     ):
         self._world, self._lock, self._now_ns, self._warn = world, lock, now_ns, warn
         self._log, self._from_desired = node.get_logger(), params.interpolate_from_desired_state
         self._controller, self._positions = params.trajectory_controller, f"{params.position_controller}/commands"
-        self._on_positions, self._on_trajectory = on_positions, on_trajectory
+        self._targets, self._pass_period, self._on_trajectory = targets, pass_period, on_trajectory
+        self._lockstep, self._streamed = params.clock == "lockstep", params.controller == params.position_controller
         self._starting: list[int] = []
         self._running: dict[int, object] = {}
         self._endings: dict[int, Ending] = {}
@@ -65,19 +74,36 @@ class JointCommands:
     # -- commands -----------------------------------------------------------------------------------------------
 
     def _on_commands(self, message: Float64MultiArray):
+        stamp = labelled_stamp(message)
         try:
             with self._lock:
+                if self._lockstep and stamp:
+                    if refusal := self._world.refusal(self._world.controllers.position):
+                        self._warn("commands", f"{self._positions} refused: {refusal}")
+                    self._targets.collect(PositionTarget(stamp, checked_positions(message.data)))
+                    return
                 self._world.set_positions(message.data)
+                if self._lockstep:
+                    self._pass_period()
+                elif self._streamed:
+                    self._targets.alive(Mode.POSITION)
         except TrajectoryError as error:
             self._warn("commands", f"{self._positions} refused: {error}")
-        else:
-            self._on_positions()
 
     def _on_message(self, message: JointTrajectory):
+        stamp = stamp_ns(message.header.stamp)
+        piece = self._lockstep and stamp != 0
+        if piece and stamp != self._now_ns():
+            return  # of a period that has passed
         try:
             self._follow(message, Tolerances(), judged=False)
         except TrajectoryError as error:
             self._warn("joint_trajectory", f"{self._controller}/joint_trajectory refused: {error}")
+            if not piece:
+                return
+        if piece:
+            with self._lock:
+                self._pass_period()
         else:
             self._on_trajectory()
 
@@ -156,6 +182,12 @@ def _end(handle, ending: Ending):
         return result
 
     handle.execute(execute)
+
+
+def labelled_stamp(message: Float64MultiArray) -> int:
+    """Nanoseconds in the label of the first dimension, 0 without: the type has no header, and controllers read no label."""
+    label = message.layout.dim[0].label if message.layout.dim else ""
+    return int(label) if label.isascii() and label.isdigit() else 0
 
 
 def point(message: JointTrajectoryPoint) -> Point:

@@ -30,7 +30,7 @@ class Parameters:
         "", "YAML of markers to stick onto the object; its true pose is then on lpds/true_object_pose, and `markers` measures it"
     )
     target_timeout_s: float = parameter(
-        0.0, "silence on target_pose that brakes the arm (realtime); 0: never, as crisp_controllers", "s", range=(0.0, 10.0)
+        0.0, "silence of streamed targets that brakes the arm (realtime); 0: never, as on a robot", "s", range=(0.0, 10.0)
     )
     reset: bool = parameter(True, "serve lpds/reset; without it somebody else does, as on a real cell (the node `cell`)")
     faults: bool = parameter(False, "serve lpds/fault, with which anybody may make anything go wrong")

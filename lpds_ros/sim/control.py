@@ -14,7 +14,16 @@ import numpy as np
 from lpds_ros.sim.follow import Ending, Follower, Progress, Tolerances
 from lpds_ros.sim.joint_law import ARM, EFFORT_CONTROLLER, IMPEDANCE_CONTROLLER, INTERNAL_CONTROLLER
 from lpds_ros.sim.rotation import checked_target
-from lpds_ros.sim.trajectory import SPEED_MAX, TICK_S, Outcome, Spline, TrajectoryError, Waypoint, checked_positions
+from lpds_ros.sim.trajectory import (
+    SPEED_MAX,
+    TICK_S,
+    Outcome,
+    Spline,
+    TrajectoryError,
+    Waypoint,
+    checked_positions,
+    checked_velocities,
+)
 
 LOAD_MAX_KG = 3.0  # the FR3's payload
 ACCELERATION = 10.0  # rad/s², the limit of every joint
@@ -77,9 +86,7 @@ class ArmControl:
 
         Raises TrajectoryError as `set_positions`, and for velocities that are not seven finite numbers.
         """
-        goal, speed = checked_positions(q), np.asarray(dq if len(dq) else np.zeros(ARM), np.float64)
-        if speed.shape != (ARM,) or not np.isfinite(speed).all():
-            raise TrajectoryError(Outcome.INVALID_JOINTS, f"{speed.size} joint velocities: {ARM} finite ones, or none")
+        goal, speed = checked_positions(q), checked_velocities(dq)
         self._take_over(Mode.IMPEDANCE, "a joint target took the arm over")
         self.joint.position[:], self.joint.velocity[:] = goal, speed
 

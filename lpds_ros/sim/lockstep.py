@@ -3,19 +3,29 @@
 The targets of the period that starts at t carry the stamps t, t + p/n, … t + (n-1)p/n: the moments they take effect.
 """
 
+import contextlib
 from dataclasses import dataclass, field
+from typing import Protocol
 
-from lpds_ros.sim.rotation import checked_target
+from lpds_ros.sim.trajectory import TrajectoryError
+
+
+class Target(Protocol):
+    """A command with the moment at which it takes effect (robot/targets.py)."""
+
+    stamp_ns: int
+
+    def apply(self, world): ...
 
 
 @dataclass
 class Burst:
-    """Collects the pose targets of one control period. Repeated and stale targets change nothing."""
+    """Collects the targets of one control period. Repeated and stale targets change nothing."""
 
     period_ns: int
     targets_per_period: int
     start_ns: int = 0
-    _targets: dict = field(default_factory=dict)
+    _targets: dict[int, Target] = field(default_factory=dict)
 
     def __post_init__(self):
         if self.targets_per_period < 1 or self.period_ns < 1:
@@ -26,14 +36,12 @@ class Burst:
         self.start_ns = start_ns
         self._targets.clear()
 
-    def add(self, stamp_ns: int, position, orientation) -> bool:
-        """Take one target; True when the period's last one is there. A target of another period is ignored.
-
-        Raises ValueError when the target is not finite: it must not wait here to fail in the middle of the burst.
+    def add(self, target: Target) -> bool:
+        """Take one target, which must have been checked: it must not wait here to fail in the middle of the burst. True when the
+        period's last one is there. A target of another period is ignored.
         """
-        target = checked_target(position, orientation)
-        if 0 <= stamp_ns - self.start_ns < self.period_ns:
-            self._targets[stamp_ns] = target
+        if 0 <= target.stamp_ns - self.start_ns < self.period_ns:
+            self._targets[target.stamp_ns] = target
         return self.complete
 
     @property
@@ -43,9 +51,12 @@ class Burst:
         return any(stamp > last for stamp in self._targets) if self.targets_per_period > 1 else bool(self._targets)
 
     def play(self, world):
-        """Advance the world one period, each target taking effect at its stamp; then collect for the next."""
-        for stamp, (position, orientation) in sorted(self._targets.items()):
+        """Advance the world one period, each target taking effect at its stamp; then collect for the next. An arm that obeys
+        none, or stops obeying meanwhile, lets the period pass all the same.
+        """
+        for stamp, target in sorted(self._targets.items()):
             world.advance_to(stamp)
-            world.set_target(position, orientation)
+            with contextlib.suppress(TrajectoryError):
+                target.apply(world)
         world.advance_to(self.start_ns + self.period_ns)
         self.begin(world.time_ns)

@@ -82,8 +82,10 @@ class ManagedArm:
             self.robot_mode = MODE_IDLE
 
     def brake(self, text: str):
-        """Stop every joint and hold it until the next command; `text` is why. Nothing where the joint laws are in charge."""
-        if self.control.mode is Mode.CARTESIAN:
+        """Stop every joint and hold it until the next command; `text` is why. Nothing where a trajectory is in charge: it ends by
+        itself.
+        """
+        if self.control.mode is not Mode.TRAJECTORY:
             self.control.brake(text)
 
     def recover(self):

@@ -119,6 +119,16 @@ def checked_positions(values: Sequence[float]) -> np.ndarray:
     return q
 
 
+def checked_velocities(values: Sequence[float]) -> np.ndarray:
+    """Joint velocities [7] rad/s of a streamed reference; zero where none are given. Raises TrajectoryError on another number of
+    them, or one that is not finite.
+    """
+    dq = np.asarray(values if len(values) else np.zeros(ARM), np.float64)
+    if dq.shape != (ARM,) or not np.isfinite(dq).all():
+        raise TrajectoryError(Outcome.INVALID_JOINTS, f"{dq.size} joint velocities: {ARM} finite ones are needed, or none")
+    return dq
+
+
 def _check_positions(q, where):
     outside = (q < Q_MIN - TINY) | (q > Q_MAX + TINY)
     if outside.any():
