@@ -6,8 +6,7 @@ from setuptools import find_packages, setup
 
 PACKAGE = "lpds_ros"
 DATA_FOLDERS = ("config", "launch", "models", "sim", "calibration")
-NODES = ("perception", "steering", "learner", "sim", "mock", "camera", "markers", "teleop", "recorder", "cell")
-NODES = ("perception", "steering", "learner", "sim", "mock", "camera", "teleop", "recorder", "streams")
+NODES = ("perception", "steering", "learner", "sim", "mock", "camera", "markers", "teleop", "recorder", "streams", "cell")
 
 
 def data_files() -> list[tuple[str, list[str]]]:
