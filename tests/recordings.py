@@ -7,7 +7,7 @@ import numpy as np
 from lpds_ros.contract import Contract
 from lpds_ros.data.definitions import Definitions
 from lpds_ros.data.rollout_log import RolloutLogWriter
-from lpds_ros.data.streams import JOINTS, METADATA, OBSERVATION, POSE, TASK
+from lpds_ros.data.streams import IMAGE, JOINTS, METADATA, OBSERVATION, POSE, TASK
 from lpds_ros.perception.align import Aligner
 from lpds_ros.perception.feed import sample
 
@@ -41,6 +41,10 @@ class Wire:
         zeros = np.zeros(len(position))
         return self.types[JOINTS](self.header(stamp_ns), [f"j{i}" for i in range(len(position))], position, zeros, zeros)
 
+    def image(self, stamp_ns: int, rgb):
+        height, width, _ = rgb.shape
+        return self.types[IMAGE](self.header(stamp_ns), height, width, "rgb8", 0, 3 * width, rgb.ravel())
+
     def task(self, stamp_ns: int, reward: float = 0.0, success: bool = False):
         return self.types[TASK](self.header(stamp_ns), task="lift", seed=0, reward=reward, success=success)
 
@@ -68,9 +72,10 @@ class Wire:
 
 
 def samples(contract: Contract, ticks: int, seed: int = 0):
-    """(stream, message) of a robot that moves: pose and joints at 100 Hz, gripper at 30, object at 60, task at 20."""
+    """(stream, message) of a robot that moves: pose, joints at 100 Hz, object 60, gripper 30, task 20, images 15."""
     wire, rng = Wire(), np.random.default_rng(seed)
-    every_ms = {"pose": 10, "joint_state": 10, "gripper": 33, "object": 17, "task": 50}
+    every_ms = {"pose": 10, "joint_state": 10, "gripper": 33, "task": 50}
+    every_ms |= {name: 66 if stream.is_image else 17 for name, stream in contract.streams.items() if name not in every_ms}
     for ms in range(0, 50 * ticks):
         stamp = START_NS + ms * 1_000_000 + int(rng.integers(1000))
         for name, every in every_ms.items():
@@ -78,15 +83,19 @@ def samples(contract: Contract, ticks: int, seed: int = 0):
                 continue
             if name == "task":
                 yield name, wire.task(stamp, float(rng.integers(2)))
+            elif name in contract.images:
+                yield name, wire.image(stamp, rng.integers(0, 255, (20, 30, 3), np.uint8))
             elif name in ("pose", "object"):
                 yield name, wire.pose(stamp, rng.uniform(0.3, 0.5, 3))
             else:
                 yield name, wire.joints(stamp, rng.uniform(0.0, 0.04, 2 if name == "gripper" else 7))
 
 
-def record_live(path: Path, contract: Contract, ticks: int, *, seed: int = 0, lost=lambda name, number: False) -> int:
+def record_live(
+    path: Path, contract: Contract, ticks: int, *, seed: int = 0, lost=lambda name, number: False, unheard=0.0, encode=None
+) -> int:
     """A recording in real time: samples take up to 12 ms to perception and, on their own, to the recorder. Samples that `lost`
-    names never reach the recorder. Returns how many observations are in it.
+    names never reach the recorder, a share `unheard` never perception. Returns how many observations are in it.
     """
     wire, rng, live = Wire(), np.random.default_rng(seed), Aligner(contract)
     topics = {name: "/" + stream.topic for name, stream in contract.streams.items()} | {"task": "/" + contract.reward.topic}
@@ -94,7 +103,8 @@ def record_live(path: Path, contract: Contract, ticks: int, *, seed: int = 0, lo
     for number, (name, message) in enumerate(samples(contract, ticks, seed)):
         stamp = message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
         delay_ns, late_ns = (int(ns) for ns in rng.integers(100_000, 12_000_000, 2))
-        arriving.append((stamp + delay_ns, name, message))
+        if rng.random() >= unheard:
+            arriving.append((stamp + delay_ns, name, message))
         if not lost(name, number):
             recorded.append((stamp + late_ns, topics[name], message))
     arriving, recorded = (sorted(part, key=lambda entry: entry[0]) for part in (_in_order(arriving), _in_order(recorded)))
@@ -102,7 +112,7 @@ def record_live(path: Path, contract: Contract, ticks: int, *, seed: int = 0, lo
         now = START_NS + tick * PERIOD_NS + 1_234_567
         while arriving and arriving[0][0] <= now:
             _, name, message = arriving.pop(0)
-            sample(name, message.__msgtype__, message).push(live)
+            sample(name, message.__msgtype__, message, contract, encode).push(live)
         observation = live.observe(now)
         recorded.append((now + 300_000, "/lpds/observation", wire.observation(observation, contract.digest)))
     metadata = {METADATA: {"clock": "realtime", "robot_state_topic": ""}}

@@ -5,6 +5,7 @@ import logging
 import numpy as np
 import pytest
 from mcap.writer import CompressionType, Writer
+from pictured import small_contract
 from recordings import START_NS, Wire, record_live
 from rosbags.rosbag2 import StoragePlugin
 from rosbags.rosbag2 import Writer as BagWriter
@@ -16,6 +17,7 @@ from lpds_ros.data.demonstration import DemoError
 from lpds_ros.data.log_sink import LogSink
 from lpds_ros.data.rollout_log import RolloutLogWriter
 from lpds_ros.data.streams import POSE, decoded, raw_messages
+from lpds_ros.perception.align import PICTURED
 from lpds_ros.perception.rebuild import rebuild
 
 CONTRACT = lift()
@@ -117,6 +119,20 @@ def test_rebuilt_observations_are_the_live_ones_whatever_arrived_late(tmp_path, 
     assert count - 8 < len(found) < count, "but for those before every stream was heard"
     assert all(each.live.valid for each in found[5:])
     assert [each for each in found if each.missing or each.differences] == []
+
+
+def test_with_images_too_and_whatever_perception_had_not_heard(tmp_path):
+    contract = small_contract()
+
+    def encode(name, image):
+        return image.reshape(-1, 4).mean(axis=0, dtype=np.float32) + float(name == "wrist")
+
+    record_live(tmp_path / "streams.mcap", contract, 60, unheard=0.2, encode=encode)
+    found = list(rebuild(tmp_path, encode=encode))
+    assert sum(each.live.valid for each in found) > 30 and [each for each in found if each.missing or each.differences] == []
+    assert any(each.live.ages_s["pose" + PICTURED] > each.live.ages_s["pose"] for each in found), "the pose of the picture's time"
+    blind = [each for each in rebuild(tmp_path) if each.live.valid]
+    assert {each.differences for each in blind} == {("data",)}, "other encoders give other observations"
 
 
 def test_rebuilt_ones_differ_where_a_sample_is_not_what_was_heard(tmp_path, monkeypatch):

@@ -24,6 +24,7 @@ POSE_NEAR_NS = 20_000_000  # two samples of 100 Hz: what moves meanwhile is 5 mm
 JOINTS = 7
 # Beside the contract's streams in an observation's ages: whose state and whose reward it holds.
 TASK_AGE, ROBOT_AGE = "task_state", "robot_state"
+PICTURED = "@picture"  # after a stream's name: of its sample that goes with the picture
 # Farther from length 1 than this a quaternion is a fault of its source, not rounding.
 QUATERNION_TOLERANCE = 0.05
 
@@ -179,7 +180,8 @@ class Aligner:
         ages_s |= self._further_ages(now_ns)
         seen = fields
         if self._images and not (exact or reasons):
-            seen, reasons = self._as_pictured(fields, now_ns)
+            seen, pictured_s, reasons = self._as_pictured(fields, now_ns)
+            ages_s |= pictured_s
         if exact and not self._task_at(now_ns):
             reasons.append(f"task state ({self.contract.reward.topic}) has no sample at {now_ns / 1e9:.3f} s")
         if self.robot is not None and (missing := self.robot.missing(now_ns, exact)):
@@ -202,21 +204,22 @@ class Aligner:
             encode_s=sum(float(fields[name]["encode_s"]) for name in self._images if fields[name]),
         )
 
-    def _as_pictured(self, newest: dict[str, dict], now_ns: int) -> tuple[dict[str, dict], list[str]]:
-        """(fields by stream that go with the pictures, reasons why some do not)."""
+    def _as_pictured(self, newest: dict[str, dict], now_ns: int) -> tuple[dict[str, dict], dict[str, float], list[str]]:
+        """(fields by stream that go with the pictures, their ages at the tick, reasons why some do not)."""
         taken_ns = min(self._streams[name].newest(now_ns)[0] for name in self._images)
-        seen, reasons = dict(newest), []
+        seen, ages_s, reasons = dict(newest), {}, []
         for name, stream in self._streams.items():
             if name in self._images:
                 continue
             stamp_ns, seen[name] = stream.newest(taken_ns)
+            ages_s[name + PICTURED] = (now_ns - stamp_ns) / 1e9
             apart_s = (taken_ns - stamp_ns) / 1e9
             if not 0.0 <= apart_s <= stream.max_age_s:
                 reasons.append(
                     f"{stream.label} has no sample of up to {stream.max_age_s:.2f} s before the picture it goes with: "
                     f"the nearest is {abs(apart_s):.2f} s {'older' if apart_s > 0 else 'younger'}"
                 )
-        return seen, reasons
+        return seen, ages_s, reasons
 
     def _stream(self, name: str) -> _Stream:
         if name not in self._streams:

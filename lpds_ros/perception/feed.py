@@ -4,9 +4,12 @@ import dataclasses
 from collections.abc import Callable
 from typing import NamedTuple
 
-from lpds_ros.contract import Contract
+import numpy as np
+
+from lpds_ros.contract import Contract, Stream
 from lpds_ros.data.demonstration import DemoError
-from lpds_ros.data.streams import JOINTS, POSE, ROBOT, TASK, stamp_of
+from lpds_ros.data.streams import IMAGE, JOINTS, POSE, ROBOT, TASK, stamp_of
+from lpds_ros.images import ImageError, Picture, fitted
 from lpds_ros.perception.align import ROBOT_AGE, TASK_AGE, Aligner
 from lpds_ros.perception.robot import RobotState
 
@@ -65,9 +68,15 @@ class Sources:
         return topic[: -len(wanted) - 1] if topic.endswith(f"/{wanted}") else None
 
 
-def sample(name: str, typename: str, message) -> Sample:
-    """What a decoded message of stream `name` gives the Aligner."""
+Encode = Callable[[str, np.ndarray], np.ndarray]  # stream, uint8 [h, w, 3] -> features [size]
+
+
+def sample(name: str, typename: str, message, contract: Contract, encode: Encode | None = None) -> Sample:
+    """What a decoded message of stream `name` gives the Aligner. encode: of pictures; None: zeros, as without a bundle."""
     stamp_ns = stamp_of(message.header)
+    if typename == IMAGE:
+        encode = encode or (lambda name, _: np.zeros(contract.images[name].size, np.float32))
+        return Sample(name, stamp_ns, lambda aligner: _see(aligner, name, picture_of(message), contract.streams[name], encode))
     if typename == POSE:
         p, q = message.pose.position, message.pose.orientation
         position, orientation = (p.x, p.y, p.z), (q.x, q.y, q.z, q.w)
@@ -81,6 +90,21 @@ def sample(name: str, typename: str, message) -> Sample:
         state = robot_state(message, stamp_ns)
         return Sample(name, stamp_ns, lambda aligner: aligner.robot.push(state))
     raise DemoError(f"stream '{name}' is of type {typename}, which is not read from recordings")
+
+
+def picture_of(message) -> Picture:
+    """Of a decoded sensor_msgs/Image."""
+    size = message.width, message.height, message.step
+    return Picture(stamp_of(message.header), message.encoding, *size, np.ascontiguousarray(message.data, np.uint8))
+
+
+def _see(aligner: Aligner, name: str, picture: Picture, stream: Stream, encode: Encode):
+    try:
+        image = fitted(picture.rgb(), stream)
+    except ImageError as refusal:
+        aligner.refuse(name, str(refusal))
+        return
+    aligner.push_features(name, picture.stamp_ns, encode(name, image))
 
 
 def robot_state(message, stamp_ns: int) -> RobotState:

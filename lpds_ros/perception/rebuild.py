@@ -2,7 +2,8 @@
 
 Which samples had arrived when a live observation was made depends on the network and the scheduler. The observation says it: its
 ages are those of the samples it holds, and a float32 of up to a second tells stamps apart that are a microsecond apart. So each
-stream is handed to a fresh Aligner in the order of its arrival, up to the sample that the observation names, and no further.
+stream is handed to a fresh Aligner in the order of its arrival, up to the sample that the observation names, and no further. Of
+pictures, and of what went with them, only samples that some observation names: perception may have had no others.
 """
 
 import dataclasses
@@ -18,13 +19,15 @@ from lpds_ros.contract import Contract, require_same_contract
 from lpds_ros.data.definitions import Definitions
 from lpds_ros.data.demonstration import DemoError
 from lpds_ros.data.streams import OBSERVATION, decoded, describe, raw_messages, stamp_of
-from lpds_ros.perception.align import Aligner
-from lpds_ros.perception.feed import Sample, Sources, sample
+from lpds_ros.perception.align import PICTURED, Aligner
+from lpds_ros.perception.feed import Encode, Sample, Sources, sample
 from lpds_ros.perception.robot import RobotWatch
 from lpds_ros.records import Observation
 
 ROBOT_MAX_AGE_S = 0.2  # the perception node's default
 LATE_NS = 1_000_000_000  # a sample may be recorded so long after the observation that holds it
+KEPT = 4096  # stamps of a stream that were pushed last: more than any Aligner holds
+NOT_COMPARED = ("encode_s",)  # the time that it took then
 HINT = re.compile(r"; its last sample was refused: [^;]*")  # of a sample that is in no observation: when it came is not known
 
 
@@ -41,10 +44,11 @@ class Rebuilt:
     differences: tuple[str, ...] = ()
 
 
-def rebuild(path, contract: Contract | None = None) -> Iterator[Rebuilt]:
+def rebuild(path, contract: Contract | None = None, encode: Encode | None = None) -> Iterator[Rebuilt]:
     """Every observation of a recording after the first one whose samples are all in it.
 
-    Raises DemoError for what the streams node did not record, ContractError for observations of another contract.
+    encode: the encoders that saw its pictures; None: there were none (perception without a bundle). Raises DemoError for what the
+    streams node did not record, ContractError for observations of another contract.
     """
     described = describe(path)
     contract = contract or described.contract
@@ -60,14 +64,16 @@ def rebuild(path, contract: Contract | None = None) -> Iterator[Rebuilt]:
 
     for message in raw_messages(path, definitions, wanted=wanted):
         while waiting and message.log_ns - waiting[0][0] > LATE_NS:
-            yield from again.compared(waiting.popleft()[1])
+            yield from again.compared([live for _, live in waiting])
+            waiting.popleft()
         content = decoded(definitions, message)
         if message.typename == OBSERVATION:
             waiting.append((message.log_ns, observation_of(content, contract)))
         for name in sources.names(message.topic, message.typename):
-            again.take(sample(name, message.typename, content))
-    for _, live in waiting:
-        yield from again.compared(live)
+            again.take(sample(name, message.typename, content, contract, encode))
+    while waiting:
+        yield from again.compared([live for _, live in waiting])
+        waiting.popleft()
 
 
 class Rebuilder:
@@ -76,40 +82,50 @@ class Rebuilder:
     def __init__(self, contract: Contract, robot_topic: str, *, exact: bool):
         watch = RobotWatch(robot_topic, ROBOT_MAX_AGE_S) if robot_topic else None
         self._aligner, self._exact, self._begun = Aligner(contract, watch), exact, False
+        self._some_only = set(contract.images) if exact or not contract.images else set(contract.streams)
         self._arrived: dict[str, deque[Sample]] = {}
-        self._last_ns: dict[str, int] = {}
+        self._pushed_ns: dict[str, deque[int]] = {}
 
     def take(self, arrived: Sample):
         """Keep a sample until an observation names it."""
         self._arrived.setdefault(arrived.name, deque()).append(arrived)
 
-    def compared(self, live: Observation) -> Iterator[Rebuilt]:
-        """The live observation and its like, but for those before the first whole one: of what had happened before the recording
-        nothing is known, and the first reward counts from there.
+    def compared(self, those: list[Observation]) -> Iterator[Rebuilt]:
+        """The first of those live observations and its like; the others are what came after it.
+
+        Nothing for those before the first whole one: of what had happened before the recording nothing is known, and the first
+        reward counts from there.
         """
-        missing = tuple(name for name, age_s in live.ages_s.items() if not self._hand_over(name, live.stamp_ns, age_s))
+        live = those[0]
+        missing = tuple(name for name in live.ages_s if not self._hand_over(name, those))
         again = self._aligner.observe(live.stamp_ns, self._exact)
         if self._begun:
             yield Rebuilt(live, again, missing, () if missing else differences(live, again))
         self._begun |= not missing
 
-    def _hand_over(self, name: str, now_ns: int, age_s: float) -> bool:
-        """Push a stream's samples up to the one that is named by its age. Whether it is there."""
-
-        def named(stamp_ns):
-            return np.float32((now_ns - stamp_ns) / 1e9) == np.float32(age_s)
-
-        if math.isinf(age_s) or (name in self._last_ns and named(self._last_ns[name])):
+    def _hand_over(self, name: str, those: list[Observation]) -> bool:
+        """Push a stream's samples up to the one that the first observation names. Whether it is there."""
+        stream, live = name.removesuffix(PICTURED), those[0]
+        pushed = self._pushed_ns.setdefault(stream, deque(maxlen=KEPT))
+        if math.isinf(live.ages_s[name]) or any(_named(live, (name,), stamp_ns) for stamp_ns in reversed(pushed)):
             return True
-        arrived = self._arrived.get(name, deque())
-        if not any(named(one.stamp_ns) for one in arrived):
+        arrived = self._arrived.get(stream, deque())
+        if not any(_named(live, (name,), one.stamp_ns) for one in arrived):
             return False
+        names = (stream, stream + PICTURED)
         while True:
             one = arrived.popleft()
-            one.push(self._aligner)
-            self._last_ns[name] = one.stamp_ns
-            if named(one.stamp_ns):
-                return True
+            if stream not in self._some_only or any(_named(each, names, one.stamp_ns) for each in those):
+                one.push(self._aligner)
+                pushed.append(one.stamp_ns)
+                if _named(live, (name,), one.stamp_ns):
+                    return True
+
+
+def _named(live: Observation, names: tuple[str, ...], stamp_ns: int) -> bool:
+    """Whether the observation holds the sample of this stamp under one of the names of its ages."""
+    age_s = np.float32((live.stamp_ns - stamp_ns) / 1e9)
+    return any(name in live.ages_s and np.float32(live.ages_s[name]) == age_s for name in names)
 
 
 def differences(live: Observation, again: Observation) -> tuple[str, ...]:
@@ -121,6 +137,8 @@ def differences(live: Observation, again: Observation) -> tuple[str, ...]:
             same = before.keys() == after.keys() and all(np.float32(before[n]) == np.float32(after[n]) for n in before)
         elif isinstance(before, np.ndarray):
             same = before.dtype == after.dtype and before.tobytes() == after.tobytes()
+        elif field.name in NOT_COMPARED:
+            continue
         elif field.name == "reason":
             same = _reasons(before) == _reasons(after)
         else:
