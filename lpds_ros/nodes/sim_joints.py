@@ -18,6 +18,7 @@ from rclpy.qos import QoSPresetProfiles
 from std_msgs.msg import Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
+from lpds_ros.nodes import qos
 from lpds_ros.nodes.messages import stamp_msg, stamp_ns
 from lpds_ros.nodes.sim_params import Parameters
 from lpds_ros.nodes.sim_targets import TargetStreams
@@ -60,7 +61,8 @@ class JointCommands:
         self._endings: dict[int, Ending] = {}
         quality = QoSPresetProfiles.SYSTEM_DEFAULT.value
         node.create_subscription(JointTrajectory, f"{self._controller}/joint_trajectory", self._on_message, quality)
-        node.create_subscription(Float64MultiArray, self._positions, self._on_commands, quality)
+        whole = qos.TARGET_LOCKSTEP if self._lockstep else quality  # of a period's targets none may be lost
+        node.create_subscription(Float64MultiArray, self._positions, self._on_commands, whole)
         self._server = ActionServer(
             node,
             FollowJointTrajectory,

@@ -17,7 +17,9 @@ from lpds_ros.prior.session import DecoderSession
 from lpds_ros.records import Decision, Episode, Source
 from lpds_ros.rollout import Rollout, make_core
 from lpds_ros.run_folder import open_run
+from lpds_ros.sim.control import Mode
 from lpds_ros.stack import command
+from lpds_ros.steering.params import SteeringParams
 from lpds_ros.summary import read_rows
 from lpds_ros.weights import unpack_weights
 
@@ -67,6 +69,22 @@ def test_a_demo_learns_and_leaves_a_whole_run_folder(start, basics, tiny_bundle)
     again = start("demo", "--resume", str(run.run_dir), "--episodes", "1", run_dir=run.run_dir)
     assert again.end() == 0, again.output
     assert [r.seed for r in read_rows(run.run_dir / "episodes.csv")] == [2_000_000 + i for i in range(7)]
+
+
+def test_an_episode_of_trajectories_is_the_one_without_ros(start, tiny_bundle):
+    words = [f"prior:={tiny_bundle.path}", "clock:=lockstep", "learner:=false", "command_mode:=joint_trajectory"]
+    run = start("demo", "--episodes", "1", *words, "gripper_actions:=gripper_command")
+    assert run.end() == 0, run.output
+    records = [record for _, record in read_log(run.run_dir)]
+    (episode,) = (r for r in records if isinstance(r, Episode))
+    together, params = [r for r in records if isinstance(r, Decision)], SteeringParams()
+    core = make_core(tiny_bundle.contract, DecoderSession(tiny_bundle, provider="cpu"), seed=0)
+    mode = params.command_mode("joint_trajectory", tiny_bundle.contract.period_s)
+    rollout = Rollout(tiny_bundle.contract, core, command_mode=mode)
+    alone = [decision for _, decision, _ in rollout.episode(0, episode.seed) if decision is not None]
+    assert len(alone) == len(together) and rollout.world.control.mode is Mode.TRAJECTORY
+    for a, b in zip(alone, together):
+        np.testing.assert_array_equal(a.tick_observations, b.tick_observations, err_msg=f"decision {a.index}")
 
 
 def test_ctrl_c_ends_a_demo_cleanly_with_a_summary(start, basics):
