@@ -41,7 +41,8 @@ class Observation:
     position: [3] m and orientation: [4] xyzw of the tool centre point in the base frame, joints: [7] rad,
     gripper_width in m, all float64 and measured. When `valid` is false, `reason` names the stream and data is all NaN.
     robot_mode: franka_msgs/FrankaRobotState's, 0 where no robot state is heard. robot_error: why the robot obeys no command,
-    or "". encode_s: time that the encoders spent on the pictures in it, 0 without any.
+    or "". encode_s: time that the encoders spent on the pictures in it, 0 without any. driven: whether the controller that is
+    commanded is active, as far as is known.
     """
 
     stamp_ns: int
@@ -58,6 +59,7 @@ class Observation:
     robot_mode: int = 0
     robot_error: str = ""
     encode_s: float = 0.0
+    driven: bool = True
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,8 @@ class Wire:
 
 def port(**parameters):
     wire = Wire()
-    return CommandPort(wire, Parameters(**parameters), 0.05), wire
+    given = Parameters(**parameters)
+    return CommandPort(wire, given, given.steering, 0.05), wire
 
 
 def said(command, **parameters):

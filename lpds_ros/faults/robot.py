@@ -49,7 +49,7 @@ def armed(live: Live) -> bool:
     live.until(lambda: False, 0.3)
     if live.probe.mode in (Mode.STOP, Mode.FAULT):
         before = live.probe.node.status[-1].at_ns
-        live.probe.trigger("lpds/arm")
+        live.until(lambda: live.probe.trigger("lpds/arm")[0], 5.0)  # refused until steering has heard of the recovery
     return live.resumed(before, 30.0)
 
 

@@ -29,21 +29,24 @@ from lpds_ros.nodes.messages import (
     stamp_msg,
 )
 from lpds_ros.nodes.steering_command import CommandPort
+from lpds_ros.nodes.steering_controllers import ControllerWatch
 from lpds_ros.nodes.steering_drive import SILENT_PERIODS, LockstepDriver, RealtimeDriver
 from lpds_ros.nodes.steering_flight import Flight
 from lpds_ros.nodes.steering_hand import HOMING_NEEDS, HandClient
 from lpds_ros.nodes.steering_intruder import intruder
 from lpds_ros.nodes.steering_operator import OperatorInbox
 from lpds_ros.nodes.steering_params import Parameters
-from lpds_ros.nodes.steering_setup import load, make_gate
+from lpds_ros.nodes.steering_setup import load, make_gate, steering_params
 from lpds_ros.nodes.steering_turn import EpisodeTurn
 from lpds_ros.nodes.steering_weights import WeightsInbox
 from lpds_ros.parameters import ParameterError
 from lpds_ros.records import Mode, Observation
+from lpds_ros.robot.command_modes import CONTROLLERS
 from lpds_ros.robot.gripper import HandCommands
 from lpds_ros.robot.targets import Target
 from lpds_ros.steering.clock import TickClock
 from lpds_ros.steering.core import SteeringCore
+from lpds_ros.steering.params import SteeringParams
 from lpds_ros.steering.tick import Tick
 
 POLL_S = 0.02
@@ -72,8 +75,9 @@ class SteeringNode(LpdsNode):
         if not self._lockstep:
             self.claim_realtime()
         named = dict(seed=p.seed, session=self.session, threaded=not self._lockstep)
-        self.core = SteeringCore(self.contract, p.steering, decoder, **named)
-        self._flight = Flight(self, self.core, p.steering, decoder)
+        steering = steering_params(self, p)
+        self.core = SteeringCore(self.contract, steering, decoder, **named)
+        self._flight = Flight(self, self.core, steering, decoder)
         self._operator = OperatorInbox(self.contract)
         self._begin: tuple[int, int, int] | None = None
         self._index, self._done, self._done_s = 0, "", 0.0
@@ -97,12 +101,14 @@ class SteeringNode(LpdsNode):
             reset_patience_s=p.reset_patience_s,
             listeners=self._missing_listeners,
         )
-        self._make_interfaces()
+        self._make_interfaces(steering)
+        watched = CONTROLLERS[p.command_mode] if p.controller == "auto" else p.controller
+        self._controllers = ControllerWatch(self, "" if self._lockstep else watched)
         if self._lockstep:
             waits = p.wait_for_operator == "always" or (p.wait_for_operator == "auto" and bundle is None)
             self._driver = LockstepDriver(self, self.clock, waits)
         else:
-            count = p.steering.targets_per_period(self.contract.period_s)
+            count = steering.targets_per_period(self.contract.period_s)
             self._driver = RealtimeDriver(self, self, self.clock, self.contract.observation_size, count)
             self._driver.start()
         self._first_episode()
@@ -116,9 +122,9 @@ class SteeringNode(LpdsNode):
         except FileExistsError:
             self.core.stop("the steering node before this one has died: look at the arm, then call lpds/arm")
 
-    def _make_interfaces(self):
+    def _make_interfaces(self, steering: SteeringParams):
         steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._arm = CommandPort(self, self.params, self.contract.period_s)
+        self._arm = CommandPort(self, self.params, steering, self.contract.period_s)
         self._decisions = self.create_publisher(DecisionMsg, "lpds/decision", qos.RECORD)
         self._episodes = self.create_publisher(EpisodeMsg, "lpds/episode", qos.RECORD)
         self._status = self.create_publisher(SteeringStatus, "lpds/steering_status", qos.CONTROL)
@@ -216,7 +222,11 @@ class SteeringNode(LpdsNode):
             index, seed, stamp_ns = begin
             self.core.begin_episode(index, seed, not_before_ns=stamp_ns)
         operator = self._operator.take()
-        if self._intruder and observation.valid:
+        if self._controllers.error and not observation.robot_error:
+            observation = replace(observation, robot_error=self._controllers.error)
+        if problem := self._controllers.problem:
+            observation = replace(observation, valid=False, reason=problem, driven=False)
+        elif self._intruder and observation.valid:
             observation = replace(observation, valid=False, reason=self._intruder)
         elif observation.valid:
             self._measured = observation
@@ -322,8 +332,8 @@ class SteeringNode(LpdsNode):
             mode, reason = latched
         elif self._done:
             mode, reason = Mode.HOLD, self._done
-        elif self._intruder or self._refused:
-            mode, reason = Mode.HOLD, self._intruder or self._refused
+        elif nobody := self._controllers.problem or self._intruder or self._refused:
+            mode, reason = Mode.HOLD, nobody
         elif self._driver.busy_s > SILENT_PERIODS * self.contract.period_s:
             mode, reason = Mode.HOLD, f"the decoder has been at work for {self._driver.busy_s:.2f} s"
         message = SteeringStatus(

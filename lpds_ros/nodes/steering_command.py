@@ -12,6 +12,7 @@ from lpds_ros.nodes.steering_params import Parameters
 from lpds_ros.parameters import ParameterError
 from lpds_ros.robot.command_modes import CONTROLLERS, NO_GROUP_POSITION
 from lpds_ros.robot.targets import JointPath, JointTarget, PoseTarget, PositionTarget, Target
+from lpds_ros.steering.params import SteeringParams
 
 ARM = 7
 MESSAGES = {
@@ -27,12 +28,12 @@ class CommandPort:
     not allowed.
     """
 
-    def __init__(self, node, p: Parameters, period_s: float):
+    def __init__(self, node, p: Parameters, steering: SteeringParams, period_s: float):
         if p.command_mode == "joint_group_position" and not p.allow_group_position:
             raise ParameterError(NO_GROUP_POSITION)
         self._lockstep, self._frame = p.clock == "lockstep", p.targets_frame
         self._joints = [f"{p.joint_prefix}{i + 1}" for i in range(ARM)]
-        self.mode = p.steering.command_mode(p.command_mode, period_s)
+        self.mode = steering.command_mode(p.command_mode, period_s)
         kind, topic = MESSAGES[p.command_mode]
         self.publisher = node.create_publisher(kind, p.targets_topic or topic, self._quality(p.targets_qos))
 

@@ -18,6 +18,11 @@ class Parameters(RealtimeParameters):
     provider: str = parameter("cpu", "where the decoder runs; the one really used is in the status")
     variant: str = parameter("fp32", "precision of the decoder, one that the bundle has")
     threads: int = parameter(1, "threads of the decoder", range=(1, 64))
+    arm: str = parameter("fr3", "whose limits: a file of calibration/")
+    robot_description: str = parameter("", "topic of the robot's URDF, whose narrower limits hold; empty: nobody is asked")
+    controller: str = parameter(
+        "auto", "controller that must be active (realtime); auto: the command mode's; empty: the controller manager is not asked"
+    )
     allow_slow_decoder: bool = parameter(False, "in real time: start although the decoder takes longer than it has")
     candidates: int = parameter(
         1, "noises a chunk decoded ahead is chosen from, by how it goes on with the running one", range=(1, 256)

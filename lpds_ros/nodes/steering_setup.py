@@ -1,9 +1,11 @@
-"""What a steering node is made of before anything runs: contract, decoder, and the gate of the weights. No ROS."""
+"""What a steering node is made of before anything runs: contract, decoder, the core's numbers, and the gate of the weights."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from lpds_ros.contract import Contract, ContractError, load_contract, require_same_contract
+from lpds_ros.nodes.robot_description import own_limits
 from lpds_ros.nodes.steering_params import Parameters
 from lpds_ros.parameters import ParameterError
 from lpds_ros.prior.bundle import Bundle, load_bundle
@@ -12,6 +14,7 @@ from lpds_ros.steering.ahead import check_pace
 from lpds_ros.steering.canary import Canary
 from lpds_ros.steering.core import SteeringCore
 from lpds_ros.steering.gate import WeightsGate
+from lpds_ros.steering.params import SteeringParams
 from lpds_ros.steering.prefix import NO_LEARNER
 
 NO_BUNDLE = ("", "none")
@@ -36,6 +39,15 @@ def load(p: Parameters) -> tuple[Contract, Bundle | None, DecoderSession | None]
     if p.clock == "realtime" and not p.allow_slow_decoder:
         check_pace(contract, decoder, noises)
     return contract, bundle, decoder
+
+
+def steering_params(node, p: Parameters) -> SteeringParams:
+    """Those of the core, the joints' ranges narrowed by the robot's description. Raises DescriptionError, ConfigError."""
+    steering = p.steering
+    if not p.robot_description:
+        return steering
+    joints = own_limits(node, steering.limits, p.robot_description).joints
+    return replace(steering, joint_min_rad=joints.position_min_rad, joint_max_rad=joints.position_max_rad)
 
 
 def make_gate(

@@ -172,6 +172,7 @@ class SteeringCore:
         self.robot_error = observation.robot_error
         if observation.robot_error:
             self._ladder.latch(Mode.STOP, observation.robot_error)
+        if observation.robot_error or not observation.driven:
             self._target.clear()  # nothing is commanded: its controller starts again from where the arm is by then
         if lost := self._cameras.notice(observation):
             self._ladder.latch(Mode.HOLD, lost)

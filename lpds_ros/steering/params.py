@@ -52,6 +52,8 @@ class SteeringParams:
     still_rad: float = 0.002
 
     def __post_init__(self):
+        for name in ("joint_min_rad", "joint_max_rad"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))  # a list, where it was read from a file
         for name, value in vars(self).items():
             if isinstance(value, (int, float)) and not (value > 0 and math.isfinite(value)) and not isinstance(value, bool):
                 raise ValueError(f"steering: {name} must be a positive number, got {value}")
