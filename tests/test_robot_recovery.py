@@ -9,7 +9,7 @@ from world_robot import WorldRobot
 from lpds_ros.robot.homing import SPEED_MAX, home, straight
 from lpds_ros.robot.kinematics import tool_jacobian
 from lpds_ros.robot.limits import load_limits
-from lpds_ros.robot.recovery import StepError, fault_of, recover
+from lpds_ros.robot.recovery import StepError, fault_of, recover, recovery_action
 from lpds_ros.sim.controllers import ACTIVE, CARTESIAN, INACTIVE, JOINT, TRAJECTORY, UNCONFIGURED
 
 FR3 = load_limits("fr3")
@@ -127,6 +127,18 @@ def test_a_robot_that_says_nothing_is_recovered_and_not_called_ready(robot, monk
     with pytest.raises(StepError, match="says nothing of itself"):
         recover(robot, CARTESIAN)
     assert robot.done == ["clear", "component", f"- +{CARTESIAN}"]
+
+
+@pytest.mark.parametrize(
+    ("hardware", "action"),
+    [
+        ("FrankaHardwareInterface", "action_server/error_recovery"),
+        ("left_FrankaHardwareInterface", "left/action_server/error_recovery"),
+        ("MyOwn", "action_server/error_recovery"),
+    ],
+)
+def test_an_arms_prefix_is_the_namespace_of_its_recovery(hardware, action):
+    assert recovery_action(hardware) == action
 
 
 # -- home -------------------------------------------------------------------------------------------------------------

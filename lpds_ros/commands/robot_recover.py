@@ -17,7 +17,7 @@ def add_arguments(parser):
 def run(args) -> int:
     from lpds_ros.nodes.robot_tool import RobotTool
 
-    with RobotTool(args.namespace) as robot:
+    with RobotTool(args.namespace, hardware=args.hardware) as robot:
         try:
             recover(robot.calls, args.controller, args.hardware, tell)
         except StepError:

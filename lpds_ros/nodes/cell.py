@@ -51,7 +51,8 @@ class CellNode(LpdsNode):
     def set_up(self):
         p = self.params
         self._limits, self._go, self._asking = load_limits(p.arm), threading.Event(), ""
-        self.calls = RobotCalls(self, gripper=p.gripper, trajectory=p.trajectory_controller, resting=RESTING)
+        more = {"hardware": p.hardware, "resting": RESTING}
+        self.calls = RobotCalls(self, gripper=p.gripper, trajectory=p.trajectory_controller, **more)
         self._resets = Requests(self, Reset, "lpds/reset")
         self.create_service(Trigger, "lpds/ready", self._on_ready)
         self._thread = NodeThread(self, self._run, "cell")

@@ -34,7 +34,7 @@ from lpds_ros.nodes.perception_robot import RobotStateReader
 from lpds_ros.perception.robot import ROBOT_STATE, RobotState
 from lpds_ros.records import Mode
 from lpds_ros.robot.homing import Path
-from lpds_ros.robot.recovery import ACTIVE, ControllerInfo, StepError
+from lpds_ros.robot.recovery import ACTIVE, HARDWARE, ControllerInfo, StepError, recovery_action
 
 ARM = 7
 FIND_S, LOOK_S, LATEST_S = 5.0, 0.02, 2.0
@@ -49,8 +49,9 @@ STATUS_TEXT = {GoalStatus.STATUS_ABORTED: "was aborted", GoalStatus.STATUS_CANCE
 class RobotCalls:
     """See the module's docstring, and robot.recovery.Robot, robot.homing.HomingRobot, which this is.
 
-    Made before the node spins. gripper, trajectory, position: namespaces of the hand and of two controllers. resting: modes of
-    steering in which the arm may be moved by others. `ending`, set, ends every wait, and cancels what is under way.
+    Made before the node spins. gripper, trajectory, position: namespaces of the hand and of two controllers. hardware: the
+    component, whose prefix is that of the arm's actions. resting: modes of steering in which the arm may be moved by others.
+    `ending`, set, ends every wait, and cancels what is under way.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class RobotCalls:
         gripper: str = "franka_gripper",
         trajectory: str = "fr3_arm_controller",
         position: str = "forward_position_controller",
+        hardware: str = HARDWARE,
         resting: tuple[Mode, ...] = (Mode.STOP, Mode.FAULT),
     ):
         self._node, self._resting, self._trajectory, self.ending = node, resting, trajectory, threading.Event()
@@ -68,11 +70,11 @@ class RobotCalls:
         self._components = node.create_client(ListHardwareComponents, f"{manager}/list_hardware_components")
         self._set_component = node.create_client(SetHardwareComponentState, f"{manager}/set_hardware_component_state")
         self._switch = node.create_client(SwitchController, f"{manager}/switch_controller")
-        self._recovery = ActionClient(node, ErrorRecovery, "action_server/error_recovery")
+        self._recovery = ActionClient(node, ErrorRecovery, recovery_action(hardware))
         self._follow = ActionClient(node, FollowJointTrajectory, f"{trajectory}/follow_joint_trajectory")
         self._move = ActionClient(node, Move, f"{gripper}/move")
         self._actions = (self._recovery, self._follow, self._move)
-        names = ("action_server/error_recovery", f"{trajectory}/follow_joint_trajectory", f"{gripper}/move")
+        names = (recovery_action(hardware), f"{trajectory}/follow_joint_trajectory", f"{gripper}/move")
         self._names = {client: node.resolve_service_name(name) for client, name in zip(self._actions, names)}
         self._state, self._joints = RobotStateReader(node, ROBOT_STATE), Newest(node, JointState, MEASURED)
         self._status = Newest(node, SteeringStatus, "lpds/steering_status", qos.CONTROL)

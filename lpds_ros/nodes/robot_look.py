@@ -30,7 +30,7 @@ OURS = ("perception", "steering", "learner", "recorder", "teleop", "cell", "sim"
 
 def look(namespace: str, hardware: str) -> list[Row]:
     """Every row about the robot of a namespace."""
-    with RobotTool(namespace) as robot:
+    with RobotTool(namespace, hardware=hardware) as robot:
         counts = _count(robot.node)
         calls = robot.calls
         components, controllers = _asked(lambda: calls.components(LOOK_S)), _asked(lambda: calls.controllers(LOOK_S))

@@ -17,6 +17,12 @@ LOOK_S, CLEAR_S, COMPONENT_S, SWITCH_S = 2.0, 30.0, 15.0, 10.0  # libfranka's re
 SETTLE_S, POLL_S = 5.0, 0.05
 
 
+def recovery_action(hardware: str) -> str:
+    """Name of the action of error recovery: an arm's prefix is its namespace (left_FrankaHardwareInterface: left/…)."""
+    arm = hardware.removesuffix(HARDWARE).rstrip("_") if hardware.endswith(HARDWARE) else ""
+    return f"{arm}/action_server/error_recovery" if arm else "action_server/error_recovery"
+
+
 class StepError(ValueError):
     """A step that failed; the text says why and what to do."""
 
