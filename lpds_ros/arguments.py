@@ -45,6 +45,12 @@ class Arguments:
     )
     homing: bool = parameter(False, "steering homes the hand at its start: the fingers move once their whole way")
     controllers_yaml: str = parameter("", "robot:=real: the controllers' parameters; empty: config/controllers/<controller>.yaml")
+    cell: str = parameter(
+        "auto",
+        "the cell node serves lpds/reset: it opens the hand, drives the arm home and waits for `lpds robot ready`; "
+        "auto: with robot:=real; false: the simulation does, or a node of yours",
+        choices=("auto", "true", "false"),
+    )
     clock: str = parameter(
         "realtime",
         "how simulated time passes: with the wall clock, or one control period per command, as fast as the machine can",

@@ -18,6 +18,7 @@ from lpds_ros.perception.robot import ROBOT_STATE
 from lpds_ros.prior.bundle import Bundle, load_bundle
 from lpds_ros.resources import resource
 from lpds_ros.robot.command_modes import CONTROLLERS
+from lpds_ros.robot.homing import TRAJECTORY
 from lpds_ros.steering.params import SteeringParams
 from lpds_ros.steering.prefix import NO_LEARNER, require_prefix
 
@@ -104,8 +105,15 @@ def _check(a: Arguments):
         raise LaunchError("actor:=… is for steering with fixed weights: add learner:=false, or leave it out to learn")
     if a.prefix and a.learner:
         raise LaunchError(f"{NO_LEARNER}; for steering with the prior or with fixed weights add learner:=false")
+    if a.clock == "lockstep" and has_cell(a):
+        raise LaunchError("cell:=true: a person puts the scene back in real time: use clock:=realtime")
     if a.clock == "lockstep" and a.teleop not in ("none", "scripted"):
         raise LaunchError(f"teleop:={a.teleop} is a person's hand: use clock:=realtime")
+
+
+def has_cell(a: Arguments) -> bool:
+    """Whether the cell node serves lpds/reset."""
+    return a.cell == "true" or (a.cell == "auto" and a.robot == "real")
 
 
 def _marked(file: str) -> dict:
@@ -222,8 +230,11 @@ def _table(a: Arguments, contract: Contract, bundle: Bundle | None, run_dir: Pat
                 "interpolate_from_desired_state": mode == "joint_trajectory",  # pieces of one motion, not one motion each
                 "target_timeout_s": max(TARGET_TIMEOUT_S, TARGETS_MISSED / a.target_hz) if a.clock == "realtime" else 0.0,
             }
-            | (_marked(a.markers) if a.markers else {}),
+            | (_marked(a.markers) if a.markers else {})
+            | ({"reset": False} if has_cell(a) else {}),
         )
+    if has_cell(a):
+        yield Process("cell", "cell", {"trajectory_controller": TRAJECTORY}, essential=False, restarts=LEARNER_RESTARTS)
     if camera == "realsense":  # a process each: what librealsense does to one, it does to no other
         for name, parameters in camera_nodes(a).items():
             yield Process(process_name(name), "camera", parameters, essential=False, restarts=CAMERA_RESTARTS)

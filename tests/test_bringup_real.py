@@ -43,7 +43,7 @@ def test_the_plan_of_a_real_robot(real):
         Foreign("controller_manager", "spawner", ("joint_impedance_controller", "fr3_arm_controller", "--inactive", *patience)),
         Foreign("controller_manager", "spawner", ("cartesian_impedance_controller", *patience)),
     )
-    assert [p.name for p in todo.processes] == ["perception", "recorder", "teleop", "steering"]
+    assert [p.name for p in todo.processes] == ["cell", "perception", "recorder", "teleop", "steering"]
     assert yaml.safe_load((open_run(todo) / "parameters.yaml").read_text())["beside"][0]["arguments"]["robot_ip"] == "172.16.0.2"
 
 
@@ -81,6 +81,15 @@ def test_joint_positions_are_refused_on_a_real_arm_unless_allowed(real):
 def test_a_driver_that_runs_already_is_not_started_again(real):
     values = {name: value for name, value in real.items() if name != "robot_ip"}
     assert plan(typed(values | {"franka_bringup": "false"})).beside == ()
+
+
+def test_a_person_puts_the_scene_back_where_there_is_a_cell(real):
+    by_us = [p.name for p in plan(typed(real | {"cell": "false"})).processes]
+    assert "cell" not in by_us
+    with pytest.raises(LaunchError, match="puts the scene back in real time"):
+        plan(typed({"cell": "true", "clock": "lockstep"}))
+    tried = plan(typed({"prior": "none", "teleop": "gamepad", "cell": "true"})).processes
+    assert [p.name for p in tried[:2]] == ["sim", "cell"] and tried[0].parameters["reset"] is False
 
 
 def test_the_mock_takes_the_simulations_place(tiny_bundle, tmp_path):
