@@ -24,6 +24,7 @@ import rclpy
 from geometry_msgs.msg import PoseStamped
 from lpds_msgs.msg import Decision, LearnerStatus, Observation, SteeringStatus
 from rclpy.signals import SignalHandlerOptions
+from sensor_msgs.msg import Image
 
 from lpds_ros.arguments import parse
 from lpds_ros.bench.results import provenance
@@ -31,6 +32,7 @@ from lpds_ros.bringup import plan
 from lpds_ros.nodes import qos
 from lpds_ros.nodes.messages import stamp_ns
 from lpds_ros.perception.align import ROBOT_AGE, TASK_AGE
+from lpds_ros.run_folder import LOGS
 from lpds_ros.stack import Stack, stop_on_signal
 
 BUSY = "warmup_decisions: 30\ncritic_warmup_updates: 0\nupdates_per_decision: 1000\n"  # more than any machine makes
@@ -56,6 +58,15 @@ class Listener(LpdsNode):
         self.create_subscription(SteeringStatus, "lpds/steering_status", self._on_steering, qos.CONTROL)
         self.create_subscription(LearnerStatus, "lpds/learner_status", lambda m: setattr(self, "learner", m), qos.CONTROL)
         self.create_subscription(Decision, "lpds/decision", self._on_decision, qos.RECORD)
+        self._pictured_ns = 0  # when the oldest picture of the latest observation was taken
+        self._images: tuple[str, ...] = ()
+
+    def watch(self, contract):
+        """Listen to the contract's cameras too."""
+        self._images = tuple(contract.images)
+        for name in self._images:
+            topic, stage = contract.streams[name].topic, f"picture '{name}': stamp to listener"
+            self.create_subscription(Image, topic, lambda m, s=stage: self._add(s, age_s(m)), qos.IMAGE)
 
     def _add(self, stage: str, seconds: float):
         if self.steering is not None and time.monotonic() > self._count_from_s:
@@ -69,12 +80,21 @@ class Listener(LpdsNode):
         self._add("oldest stream of the observation: its age", max(ages, default=0.0))
         self._add("observation: stamp to listener", age_s(message))
         self._latest_ns = stamp_ns(message.header.stamp)
+        self._pictured_ns = 0
+        if self._images and message.valid:
+            ages_s = dict(zip(message.streams, message.ages_s))
+            for name in self._images:
+                self._add(f"picture '{name}': stamp to the observation's", ages_s[name])
+            self._add("encoders, of all pictures of an observation", message.encode_s)
+            self._pictured_ns = self._latest_ns - round(1e9 * max(ages_s[name] for name in self._images))
 
     def _on_target(self, message):
         self._add("command: stamp to listener", age_s(message))
         if self._latest_ns != self._seen_ns:  # the first command after an observation came
             self._seen_ns = self._latest_ns
             self._add("observation's stamp to the command's", (stamp_ns(message.header.stamp) - self._latest_ns) / 1e9)
+            if self._pictured_ns:
+                self._add("oldest picture's stamp to the command's", (stamp_ns(message.header.stamp) - self._pictured_ns) / 1e9)
 
     def _on_decision(self, message):
         self._add("decode of a chunk", message.decode_s)
@@ -105,10 +125,12 @@ def measure(words: list[str], seconds: float) -> dict:
     """Run the stack and return the figures."""
     context = rclpy.Context()
     rclpy.init(args=[], context=context, signal_handler_options=SignalHandlerOptions.NO)
+    todo = plan(parse(words))
     listener = Listener(context=context)
+    listener.watch(todo.contract)
     spinner = Spinner(listener)
     bar, began_s, memory = tqdm(total=round(seconds), unit="s", disable=None), time.monotonic(), {}
-    with stop_on_signal() as stop, Stack(plan(parse(words))) as stack:
+    with stop_on_signal() as stop, Stack(todo) as stack:
         steering = started_s(stack.running["steering"])
 
         def each():
@@ -124,8 +146,10 @@ def measure(words: list[str], seconds: float) -> dict:
     if outcome.code or listener.steering is None:
         raise SystemExit("\n".join([outcome.reason, *outcome.lines]))
     status, learner = listener.steering, listener.learner
+    log = (todo.run_dir / LOGS / "perception.log").read_text()
     return {
         "stages_ms": {name: list(np.percentile(values, PERCENTS)) for name, values in listener.stages.items()},
+        "perception": re.findall(r"\]: (pictures of .*)", log),
         "steering_start_s": listener.up_s - steering,
         "memory_mb": memory,
         "ticks": status.ticks,
@@ -146,6 +170,8 @@ def show(found: dict):
         f"learner {found['updates_per_s'] or 0:.0f} updates/s, version {found['weights_version']}; "
         f"steering's first status {found['steering_start_s']:.2f} s after its start"
     )
+    for line in found["perception"]:
+        print(f"perception's own account: {line}")
     print("memory, MB: " + ", ".join(f"{name} {value:.0f}" for name, value in found["memory_mb"].items()))
 
 

@@ -62,6 +62,22 @@ def test_the_pose_that_belongs_to_a_picture_is_the_one_of_its_time():
     assert aligner.pose_at(SECOND + 111 * MS) is None and aligner.pose_at(SECOND - 21 * MS) is None
 
 
+def test_the_perception_node_accounts_for_the_age_of_pictures_at_each_stage():
+    pytest.importorskip("rclpy", reason="lpds_ros.nodes")
+    from lpds_ros.nodes.perception_stages import ENCODED, RECEIVED, PictureStages
+
+    now = [0]
+    stages = PictureStages(("front",), lambda: now[0])
+    for k in range(3):
+        now[0] = SECOND + (10 + k) * MS
+        stages.note("front", RECEIVED, SECOND)
+    now[0] = SECOND + 20 * MS
+    stages.note("front", ENCODED, SECOND)
+    assert stages.summary() == (
+        "pictures of front: 1 encoded of 3, received p50 11.0 ms p99 12.0 ms, features p50 20.0 ms p99 20.0 ms after the stamp"
+    )
+
+
 # -- lost cameras -------------------------------------------------------------
 
 

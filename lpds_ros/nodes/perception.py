@@ -24,6 +24,7 @@ from lpds_ros.images import Picture
 from lpds_ros.nodes import qos
 from lpds_ros.nodes.messages import observation_to_msg, pose_arrays, stamp_ns
 from lpds_ros.nodes.perception_robot import RobotStateReader
+from lpds_ros.nodes.perception_stages import ENCODED, RECEIVED, PictureStages
 from lpds_ros.nodes.static_frames import publish_calibrations
 from lpds_ros.nodes.threads import NodeThread
 from lpds_ros.parameters import parameter
@@ -108,7 +109,7 @@ class PerceptionNode(LpdsNode):
         self._seen = self.create_guard_condition(self._emit_if_complete)  # observations leave in the executor's thread
         encode = encoding_of(self.contract, self.params)
         images = {name: self.contract.streams[name] for name in self.contract.images}
-        self._frozen = FrozenPictures()
+        self._frozen, self._stages = FrozenPictures(), PictureStages(images)
         self._encoder = EncoderLoop(images, encode, self._on_features, self._on_refused, self._frozen_why)
         self._eyes = NodeThread(self, self._encoder.run, "encoder")
 
@@ -133,14 +134,16 @@ class PerceptionNode(LpdsNode):
 
     def _on_image(self, name: str):
         def offer(message: Image):
-            size = (message.width, message.height, message.step)
-            self._encoder.offer(name, Picture(stamp_ns(message.header.stamp), message.encoding, *size, message.data))
+            stamp, size = stamp_ns(message.header.stamp), (message.width, message.height, message.step)
+            self._stages.note(name, RECEIVED, stamp)
+            self._encoder.offer(name, Picture(stamp, message.encoding, *size, message.data))
 
         return offer
 
     def _on_features(self, name: str, stamp: int, features, encode_s: float):
         with self._lock:
             self._aligner.push_features(name, stamp, features, encode_s)
+        self._stages.note(name, ENCODED, stamp)
         if self._lockstep:
             self._seen.trigger()
 
@@ -236,6 +239,8 @@ class PerceptionNode(LpdsNode):
             self._thread.end()
             self._thread = None
             self.get_logger().info(self.clock.summary())
+            if self.contract.images:
+                self.get_logger().info(self._stages.summary())
 
     def destroy_node(self):
         self.stop()
