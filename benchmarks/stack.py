@@ -31,7 +31,7 @@ from lpds_ros.bench.results import provenance
 from lpds_ros.bringup import plan
 from lpds_ros.nodes import qos
 from lpds_ros.nodes.messages import stamp_ns
-from lpds_ros.perception.align import ROBOT_AGE, TASK_AGE
+from lpds_ros.perception.align import PICTURED, ROBOT_AGE, TASK_AGE
 from lpds_ros.run_folder import LOGS
 from lpds_ros.stack import Stack, stop_on_signal
 
@@ -76,7 +76,7 @@ class Listener(LpdsNode):
         self._add("robot state: stamp to listener", age_s(message))
 
     def _on_observation(self, message):
-        ages = [age for name, age in zip(message.streams, message.ages_s) if name not in FURTHER]
+        ages = [age for name, age in zip(message.streams, message.ages_s) if name not in FURTHER and PICTURED not in name]
         self._add("oldest stream of the observation: its age", max(ages, default=0.0))
         self._add("observation: stamp to listener", age_s(message))
         self._latest_ns = stamp_ns(message.header.stamp)

@@ -24,9 +24,9 @@ class Sdk:
         self.context = lambda: SimpleNamespace(query_devices=lambda: [Device(self, serial) for serial in self.serials])
         self.align = lambda stream: SimpleNamespace(process=lambda frames: frames)
 
-    def show(self, number: int, own_ms: float, domain: str = "global_time", depth: bool = True):
-        """One more picture, of pixels worth its number."""
-        self.pictures.append(Frames(number, own_ms, domain, depth))
+    def show(self, number: int, own_ms: float, depth: bool = True, depth_ms: float | None = None):
+        """One more picture, of pixels worth its number. depth_ms: time of its depth, if it is another."""
+        self.pictures.append(Frames(number, own_ms, depth, own_ms if depth_ms is None else depth_ms))
 
 
 class Config:
@@ -87,16 +87,20 @@ class Pipeline:
 
 
 class Frames:
-    def __init__(self, number, own_ms, domain, depth):
-        self.number, self.own_ms, self.domain, self.depth = number, own_ms, domain, depth
+    def __init__(self, number, own_ms, depth, depth_ms):
+        self.number, self.own_ms, self.depth, self.depth_ms = number, own_ms, depth, depth_ms
 
     def get_color_frame(self):
         return SimpleNamespace(
             get_frame_number=lambda: self.number,
             get_timestamp=lambda: self.own_ms,
-            get_frame_timestamp_domain=lambda: SimpleNamespace(name=self.domain),
+            get_frame_timestamp_domain=lambda: SimpleNamespace(name="global_time"),
             get_data=lambda: np.full((HEIGHT, WIDTH, 3), self.number % 256, np.uint8),
         )
 
     def get_depth_frame(self):
-        return SimpleNamespace(get_data=lambda: np.full((HEIGHT, WIDTH), self.number, np.uint16)) if self.depth else None
+        if not self.depth:
+            return None
+        return SimpleNamespace(
+            get_timestamp=lambda: self.depth_ms, get_data=lambda: np.full((HEIGHT, WIDTH), self.number, np.uint16)
+        )

@@ -159,6 +159,17 @@ def test_what_is_not_a_new_picture_is_not_shown():
         camera.read()
 
 
+def test_depth_of_another_moment_is_not_shown_beside_a_picture():
+    sdk = Sdk()
+    camera, _ = made(sdk)
+    camera.open()
+    at = now_ms()
+    sdk.show(1, at, depth_ms=at - 30.0)
+    sdk.show(2, at + 33.0, depth_ms=at - 30.0)  # the depth sensor hangs
+    frames = [camera.read() for _ in range(2)]
+    assert (frames[0].depth == 1).all() and frames[1].depth is None and (frames[1].colour == 2).all()
+
+
 def test_pictures_of_the_warm_up_are_not_shown():
     sdk = Sdk()
     camera, _ = made(sdk, warm_up_s=0.05)

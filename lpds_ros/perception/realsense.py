@@ -185,7 +185,7 @@ class RealSense:
     # -- reading --------------------------------------------------------------
 
     def read(self, aligned: bool = True) -> RgbdFrame:
-        """The next picture. aligned: with its depth, in the colour camera's pixels (half the time of a picture).
+        """The next picture. aligned: with the depth of the same moment, where there is one (half the time of a picture).
 
         Raises CameraLostError when none has come for `silence_s`, or the recording is over.
         """
@@ -201,8 +201,9 @@ class RealSense:
         raise CameraLostError(f"{self.label}: no new picture for {self.settings.silence_s:g} s")
 
     def _frame(self, frames, aligned: bool) -> RgbdFrame | None:
-        """None where the picture is not to be shown: incomplete, the last one again, stale, or of the warm-up."""
-        if self.settings.depth and not frames.get_depth_frame():
+        """None where the picture is not to be shown: without depth, the last one again, stale, or of the warm-up."""
+        deep = frames.get_depth_frame() if self.settings.depth else None
+        if self.settings.depth and not deep:
             return None
         colour = frames.get_color_frame()
         if not colour or colour.get_frame_number() == self._number:
@@ -213,7 +214,8 @@ class RealSense:
         if stamp_ns is None or time.monotonic() < self._shown_from_s or time.time_ns() - stamp_ns > STALE_NS:
             return None
         depth = None
-        if aligned:
+        # A frameset has the newest depth there is: without a new one, that of another moment.
+        if aligned and abs(deep.get_timestamp() - colour.get_timestamp()) <= 1000.0 / self.settings.profile.rate_hz:
             depth = in_millimetres(np.asanyarray(self._align.process(frames).get_depth_frame().get_data()), self.depth_m)
         return RgbdFrame(stamp_ns, self._number, np.array(colour.get_data()), depth)  # librealsense needs its buffers back
 
