@@ -16,13 +16,19 @@ class Sdk:
 
     def __init__(self, serials=("A1",), failures=()):
         self.serials, self.failures, self.said, self.pictures = list(serials), list(failures), [], []
+        self.bus = []  # what asking for the cameras raises, one each
         self.stream = SimpleNamespace(color="color", depth="depth")
         self.format = SimpleNamespace(rgb8="rgb8", z16="z16")
         self.distortion = SimpleNamespace(kannala_brandt4="kannala_brandt4")
         self.camera_info = SimpleNamespace(serial_number="serial", name="name", usb_type_descriptor="usb")
         self.config, self.pipeline = lambda: Config(), lambda: Pipeline(self)
-        self.context = lambda: SimpleNamespace(query_devices=lambda: [Device(self, serial) for serial in self.serials])
+        self.context = lambda: SimpleNamespace(query_devices=self.devices)
         self.align = lambda stream: SimpleNamespace(process=lambda frames: frames)
+
+    def devices(self):
+        if self.bus:
+            raise RuntimeError(self.bus.pop(0))
+        return [Device(self, serial) for serial in self.serials]
 
     def show(self, number: int, own_ms: float, depth: bool = True, depth_ms: float | None = None):
         """One more picture, of pixels worth its number. depth_ms: time of its depth, if it is another."""

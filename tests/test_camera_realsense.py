@@ -188,10 +188,12 @@ def test_a_camera_lost_in_the_middle_comes_back_and_no_other_in_its_place(quick)
     feed = CameraFeed(camera, shown.append, say=said.append, again_s=0.01)
     sdk.show(1, now_ms())
     thread = threading.Thread(target=feed.run, args=(ending,))
+    sdk.bus = ["failed to set power state"]
     sdk.serials = ["B2"]  # by the time the silence is noticed, another one is plugged in
     thread.start()
     try:
         wait_for(lambda: [text for text in said if "not there; plugged in: B2" in text], what="the search")
+        assert any("failed to set power state: replug it" in text for text in said)
         assert [f.number for f in shown] == [1] and sdk.said == ["start ", "stop"]
         sdk.show(2, now_ms() + 1.0)
         sdk.serials = ["B2", "A1"]

@@ -110,7 +110,10 @@ class RealSense:
 
     def _serials(self) -> dict[str, object]:
         serial = self._rs.camera_info.serial_number
-        return {device.get_info(serial): device for device in self._context.query_devices()}
+        try:
+            return {device.get_info(serial): device for device in self._context.query_devices()}
+        except RuntimeError as error:  # also of a camera that vanishes while it is asked
+            raise CameraError(f"{self.label}: {error}", self._remedy(str(error))) from error
 
     def _find(self, give_up):
         """The device, or None when it has not appeared in time. Raises CameraError where it is not clear which is meant."""
@@ -193,9 +196,9 @@ class RealSense:
         while (left_s := end_s - time.monotonic()) > 0.0:
             try:
                 frames = self._pipeline.wait_for_frames(max(1, round(1000 * left_s)))
+                frame = self._frame(frames, aligned and self.settings.depth)
             except RuntimeError as error:
                 raise CameraLostError(f"{self.label}: {error}") from error
-            frame = self._frame(frames, aligned and self.settings.depth)
             if frame is not None:
                 return frame
         raise CameraLostError(f"{self.label}: no new picture for {self.settings.silence_s:g} s")
