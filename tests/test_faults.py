@@ -1,6 +1,7 @@
 """The fault campaign: every case that needs no processes, and the campaign's own judgement."""
 
 import os
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 pytest.importorskip("rclpy", reason="needs ROS 2: run `make setup` or source an installation")
 
 from lpds_ros.data.rollout_log import RolloutLogWriter  # noqa: E402
-from lpds_ros.faults.campaign import ALL, CampaignError, accounted, chosen, markdown, write  # noqa: E402
+from lpds_ros.faults.campaign import ALL, CampaignError, accounted, chosen, markdown, run_cases, write  # noqa: E402
 from lpds_ros.faults.finding import CASES, Case, Finding, Row, carried_out  # noqa: E402
 from lpds_ros.faults.kill import killed_checkpoints, killed_learners, killed_logs  # noqa: E402
 from lpds_ros.faults.live import Heard  # noqa: E402
@@ -46,6 +47,14 @@ def test_a_case_that_raises_has_failed_and_says_why():
         raise RuntimeError("no such thing")
 
     assert row(None, run=run).finding == Finding(False, "RuntimeError: no such thing", recovered="no")
+
+
+def test_a_stack_that_does_not_start_fails_its_cases_and_the_others_go_on(tmp_path):
+    seeing = [case for case in chosen(("F03",), False) if case.place in ("core", "eyes")]
+    rows = list(run_cases(seeing, tmp_path, threading.Event(), ("prior:=nowhere",), lambda text: None))
+    verdicts = {row.case.place: row.finding for row in rows}
+    assert verdicts["core"].ok and not verdicts["eyes"].ok
+    assert "did not start: LaunchError: prior:=nowhere" in verdicts["eyes"].note
 
 
 def test_the_table_tells_failures_and_stand_ins(tmp_path):

@@ -5,6 +5,7 @@ import json
 import logging
 import platform
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -14,16 +15,21 @@ from pathlib import Path
 from lpds_ros.config import nearest
 from lpds_ros.data.rollout_log import RolloutLogError, read_log
 from lpds_ros.durable import write_whole
-from lpds_ros.faults import cores, decoders, files, pushes, robot, soak, streams  # noqa: F401 (their cases)
+from lpds_ros.faults import cameras, cores, decoders, files, pushes, robot, soak, streams  # noqa: F401 (their cases)
 from lpds_ros.faults import processes as processes_cases  # noqa: F401
-from lpds_ros.faults.finding import CASES, Case, Row, carried_out
+from lpds_ros.faults.finding import CASES, Case, Finding, Row, carried_out
 from lpds_ros.faults.live import Live
 from lpds_ros.records import Decision
 from lpds_ros.run_folder import git_commit, versions
 
 ALL = tuple(f"F{number:02d}" for number in range(1, 36))
-PLACES = {"core": "no processes", "stack": "the stack without a learner", "learner": "the stack with a learner"}
-WORDS = {"stack": ("learner:=false",), "learner": ()}
+PLACES = {
+    "core": "no processes",
+    "stack": "the stack without a learner",
+    "eyes": "the same with cameras",
+    "learner": "the stack with a learner",
+}
+WORDS = {"stack": ("learner:=false",), "eyes": ("learner:=false", "prior:=lift_images"), "learner": ()}
 
 
 class CampaignError(ValueError):
@@ -53,7 +59,13 @@ def run_cases(
         with ExitStack() as stack:
             subject = folder / place
             if place != "core":
-                subject = stack.enter_context(Live(subject, "clock:=realtime", *WORDS[place], *words))
+                try:
+                    subject = stack.enter_context(Live(subject, "clock:=realtime", *WORDS[place], *words))
+                except Exception as error:  # noqa: BLE001 (a stack that does not start fails its cases, and the others go on)
+                    rows = [unstarted(case, error) for case in here]
+                    say("\n".join(map(line, rows)))
+                    yield from rows
+                    continue
             for case in here:
                 if stop.is_set():
                     break
@@ -64,6 +76,12 @@ def run_cases(
                 say(line(rows[-1]))
             heard = [] if place == "core" else list(subject.probe.node.decisions)
         yield from rows if place == "core" else accounted(rows, heard, subject.run_dir)
+
+
+def unstarted(case: Case, error: Exception) -> Row:
+    """The row of a case whose stack did not come up."""
+    now = time.time_ns()
+    return Row(case, Finding(False, f"the stack did not start: {type(error).__name__}: {error}", recovered="no"), now, now)
 
 
 def accounted(rows: list[Row], heard: list, run_dir: Path) -> Iterator[Row]:

@@ -28,7 +28,8 @@ class Finding:
 class Case:
     """fault: "F01" … "F35". name: what is injected, short. demand: what must happen, within what time.
 
-    place: "stack" (the processes with the simulation), "learner" (the same with a learner), or "core" (no processes).
+    place: "stack" (the processes with the simulation), "eyes" (the same with cameras and a prior that sees), "learner" (with a
+    learner), or "core" (no processes).
     stand_in: what was injected in place of the fault itself, and why; empty where it was the fault.
     """
 

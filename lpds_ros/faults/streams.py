@@ -17,7 +17,6 @@ POSE, JOINTS, GRIPPER, OBJECT = (
 )
 # From the first bad sample: the age limit, one control period, perception's lead; then what the machine adds to the messages.
 LEAD_MS, MACHINE_MS = 8.0, 60.0
-NO_CAMERA = "no contract of this version has a camera stream: injected into the object's pose, which a camera would give"
 
 
 def held(live: Live, topic: str, fault: str, value: float, text: str, limit_ms: float, duration_s: float = 1.0) -> Finding:
@@ -63,7 +62,7 @@ def pose_late(live):
     return held(live, POSE, "late", 0.4, "stream 'pose'", _limit_ms(live, "pose"))
 
 
-@case("F02", "frozen: the same stamp", "stale: HOLD, never a held value; resumes", "stack", NO_CAMERA)
+@case("F02", "the object's pose frozen: the same stamp", "stale: HOLD, never a held value; resumes", "stack")
 def frozen(live):
     return held(live, OBJECT, "freeze", 0.0, "stream 'object'", _limit_ms(live, "object"))
 
@@ -78,7 +77,7 @@ def all_repeated(live):
     return held(live, "", "repeat", 0.0, "", 6000.0, 6.0)
 
 
-@case("F03", "object stream gone in mid-episode, for 3 s", "HOLD naming it; no decision of it; resumes", "stack", NO_CAMERA)
+@case("F03", "object stream gone in mid-episode, for 3 s", "HOLD naming it; no decision of it; resumes", "stack")
 def gone(live):
     live.settled()
     before = live.probe.fault("stop", OBJECT, 0.0, 3.0)
