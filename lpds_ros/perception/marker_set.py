@@ -58,8 +58,8 @@ class Marker:
 
 @dataclass(frozen=True)
 class MarkerSet:
-    """One object's markers. upright_rad: the object's z axis is never farther than this from the base frame's (what lies on a
-    table and is carried level), which tells a marker's two possible poses apart; 0: it may lie anyhow.
+    """One object's markers. upright_rad: where pixels do not tell a marker's two possible poses apart, the one is meant whose z
+    axis is within this angle of the base frame's (what lies on a table and is carried level); 0: it may lie anyhow.
     """
 
     schema: int

@@ -117,14 +117,13 @@ class MarkerTracker:
 
     def _choose(self, candidates, stamp_ns: int) -> tuple[tuple[float, np.ndarray], str]:
         """The candidate that is meant, or why none can be told."""
-        if self._set.upright_rad:
-            candidates = [c for c in candidates if np.arccos(np.clip(c[1][2, 2], -1, 1)) <= self._set.upright_rad]
-            if not candidates or candidates[0][0] > self._limits.max_rms_px:
-                return (np.nan, np.eye(4)), f"it would be tilted by more than {np.rad2deg(self._set.upright_rad):.0f}°"
         best = candidates[0]
         rivals = [c for c in candidates[1:] if c[0] < DISTINCT * max(best[0], FLOOR_PX)]
         if not rivals:
             return best, ""
+        upright = [c for c in (best, *rivals) if np.arccos(np.clip(c[1][2, 2], -1, 1)) <= self._set.upright_rad]
+        if len(upright) == 1:
+            return upright[0], ""
         if self._last is not None and stamp_ns - self._last.stamp_ns <= RECENT_NS:
             near = sorted([best, *rivals], key=lambda c: _angle(c[1], self._last.pose))
             if 2 * _angle(near[0][1], self._last.pose) < _angle(near[1][1], self._last.pose):
