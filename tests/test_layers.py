@@ -16,6 +16,7 @@ LAYERS = (
     ("data",),
     ("sim",),
     ("perception",),
+    ("demos",),
     ("robot",),
     ("teleop",),
     ("prior",),

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from lpds_ros.config import nearest
 from lpds_ros.contract import Contract, ContractError, contract_directory, load_contract
-from lpds_ros.data.demos import Demonstration, read_demos
-from lpds_ros.data.mapping import load_mapping
+from lpds_ros.data.demonstration import Demonstration
+from lpds_ros.demos import read_demos
 
-SOURCES = "demonstration files (.hdf5), LeRobot data sets, rollout logs (.mcap) or run folders"
+SOURCES = "demonstration files (.hdf5), LeRobot data sets, bags (.mcap, .db3, folders), rollout logs or run folders"
 
 
 def find_contract(name: str | None) -> Contract | None:
@@ -27,7 +27,7 @@ def contract_path(name: str) -> Path:
 
 def add_mapping(parser):
     """--mapping and --mask, for files of other recorders."""
-    parser.add_argument("--mapping", type=Path, help="YAML: which of another recorder's numbers is which of the contract's")
+    parser.add_argument("--mapping", type=Path, help="YAML: what another recorder's numbers or topics mean")
     parser.add_argument("--mask", default="", help="of a robomimic file only this filter's demonstrations, for example train")
 
 
@@ -35,9 +35,9 @@ def read_all(
     paths, contract: Contract | None, *, mapping: Path | None = None, mask: str = ""
 ) -> tuple[list[Demonstration], Contract]:
     """Every demonstration of several files, in order, all under one contract (the first file's when None is given)."""
-    demos, known = [], load_mapping(mapping) if mapping else None
+    demos = []
     for path in paths:
-        file = read_demos(path, contract, mapping=known, mask=mask)
+        file = read_demos(path, contract, mapping=mapping, mask=mask)
         contract = file.contract
         demos += file.demonstrations
     return demos, contract

@@ -10,8 +10,8 @@ from lpds_ros.bringup import Plan, plan, seed_base
 from lpds_ros.collect import Collector
 from lpds_ros.commands._demos import contract_path, find_contract
 from lpds_ros.contract import Contract
-from lpds_ros.data.demos import read_demos
 from lpds_ros.data.robomimic import write_demos_hdf5
+from lpds_ros.demos import read_demos
 from lpds_ros.stack import Outcome, Stack, stop_on_signal
 from lpds_ros.summary import EPISODES_FILE, RunSummary
 from lpds_ros.view import percent

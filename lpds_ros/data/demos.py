@@ -1,5 +1,6 @@
 """Demonstrations from whatever holds them, and what the learner's replay makes of them."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -71,11 +72,16 @@ def read_demos(path, contract: Contract | None = None, *, mapping: Mapping | Non
 
 
 def demos_from_log(log, *, successful_only: bool = True, operator: str = "") -> list[Demonstration]:
-    """Episodes of a rollout log (a path, or what `read_log` returned) that an operator drove from first to last tick.
+    """Episodes of a rollout log (a path, or what `read_log` returned) that an operator drove from first to last tick."""
+    log = read_log(log) if isinstance(log, (str, Path)) else log
+    return [demo_from_decisions(*driven, operator) for driven in driven_episodes(log, successful_only=successful_only)]
+
+
+def driven_episodes(log, *, successful_only: bool = True) -> Iterator[tuple[list[Decision], Episode]]:
+    """The decisions of each episode that an operator drove from first to last tick; log: (topic, record) as `read_log` yields.
 
     An episode with a gap, or without its Episode record (it never ended), is left out.
     """
-    log = read_log(log) if isinstance(log, (str, Path)) else log
     decisions: dict[tuple[str, int], list[Decision]] = {}
     episodes: list[Episode] = []
     for _, record in log:
@@ -83,14 +89,12 @@ def demos_from_log(log, *, successful_only: bool = True, operator: str = "") -> 
             decisions.setdefault((record.session, record.episode), []).append(record)
         elif isinstance(record, Episode):
             episodes.append(record)
-    demos = []
     for episode in episodes:
         parts = sorted(decisions.get((episode.session, episode.episode), []), key=lambda d: d.index)
         driven = bool(parts) and all(d.source == Source.OPERATOR for d in parts)
         whole = [d.index for d in parts] == list(range(episode.decisions))
         if driven and whole and (episode.success or not successful_only):
-            demos.append(demo_from_decisions(parts, episode, operator))
-    return demos
+            yield parts, episode
 
 
 def demo_from_decisions(parts: list[Decision], episode: Episode, operator: str) -> Demonstration:

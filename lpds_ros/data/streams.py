@@ -9,6 +9,7 @@ import dataclasses
 import io
 import logging
 import re
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -184,6 +185,14 @@ def decoded(definitions: Definitions, message: RawMessage):
             f"a message of {message.topic} ({message.typename}, {len(message.data)} bytes) does not decode: "
             f"{type(error).__name__}: {error}"
         ) from None
+
+
+def header_stamp(message: RawMessage) -> int:
+    """The stamp of a message whose type begins with a Header, without decoding the rest. Raises DemoError."""
+    if len(message.data) < 12:
+        raise DemoError(f"a message of {message.topic} has {len(message.data)} bytes")
+    seconds, nanoseconds = struct.unpack_from("<iI" if message.data[1] & 1 else ">iI", message.data, 4)
+    return seconds * 1_000_000_000 + nanoseconds
 
 
 def stamp_of(header) -> int:

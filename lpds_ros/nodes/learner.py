@@ -14,8 +14,9 @@ from lpds_msgs.msg import LearnerStatus, SteeringStatus, SteeringWeights
 from rclpy.executors import SingleThreadedExecutor
 
 from lpds_ros.contract import ContractError
-from lpds_ros.data.demos import decisions_from_demo, read_demos
+from lpds_ros.data.demos import decisions_from_demo
 from lpds_ros.data.rollout_log import RolloutLogError, read_log
+from lpds_ros.demos import read_demos
 from lpds_ros.learning.checkpoint import load_checkpoint
 from lpds_ros.learning.config import load_learner_config
 from lpds_ros.learning.lpds import Learner

@@ -25,13 +25,14 @@ class Sample(NamedTuple):
 class Sources:
     """Which recorded topic is which stream of a contract. robot_topic: FrankaRobotState's, "" where it is not listened to.
 
-    Topics of a contract are relative; a recording has them under one namespace, which the first that fits tells.
+    topics: of streams that were recorded from another topic than the contract's. Relative ones are recorded under one namespace,
+    which the first that fits tells.
     """
 
-    def __init__(self, contract: Contract, robot_topic: str = ""):
+    def __init__(self, contract: Contract, robot_topic: str = "", topics: dict[str, str] | None = None):
         self._wanted: dict[str, list[tuple[str, str]]] = {}
         for name, stream in contract.streams.items():
-            self._wanted.setdefault(stream.topic, []).append((name, stream.type))
+            self._wanted.setdefault((topics or {}).get(name, stream.topic), []).append((name, stream.type))
         self._wanted.setdefault(contract.reward.topic, []).append((TASK_AGE, TASK))
         if robot_topic:
             self._wanted.setdefault(robot_topic, []).append((ROBOT_AGE, ROBOT))
@@ -44,6 +45,11 @@ class Sources:
             self._known[topic] = self._names(topic, typename)
         return self._known[topic]
 
+    def under(self, topic: str, wanted: str) -> bool:
+        """Whether a recorded topic is `wanted`, under the namespace of the others where that is known."""
+        namespace = self.namespace_of(topic, wanted)
+        return namespace is not None and (wanted.startswith("/") or self.namespace in (None, namespace))
+
     def _names(self, topic: str, typename: str) -> tuple[str, ...]:
         for wanted, streams in self._wanted.items():
             namespace = self.namespace_of(topic, wanted)
@@ -55,8 +61,9 @@ class Sources:
                     "cut the other out with `ros2 bag convert`"
                 )
             self.namespace = namespace
-            if typename != streams[0][1]:
-                raise DemoError(f"{topic} is recorded as {typename}, the contract says {streams[0][1]}")
+            for name, expected in streams:
+                if typename != expected:
+                    raise DemoError(f"{topic} is recorded as {typename}, stream '{name}' is {expected}")
             return tuple(name for name, _ in streams)
         return ()
 
