@@ -141,6 +141,9 @@ def test_a_trajectory_is_the_rest_of_the_chunk_and_ends_at_rest():
         assert not path.velocity[-1].any() and path.velocity[0].any()
         assert (np.abs(path.velocity) <= FASTEST + 1e-9).all()
         assert np.abs(tool_frame(path.position[0])[0] - position).max() < 1e-4
+        braking_s = path.times_s[-1] - path.times_s[-2]
+        even = path.position[-2] + 0.5 * braking_s * path.velocity[-2]  # constant deceleration: no way back
+        assert np.allclose(path.position[-1], even, atol=1e-9)
     foreseen = paths[0][1].position[1:6]
     came = [path.position[0] for _, path in paths[1:]]
     assert np.abs(np.array(came) - foreseen).max() < 1e-3

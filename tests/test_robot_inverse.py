@@ -45,7 +45,7 @@ def test_a_path_that_joints_can_follow_is_followed(seed):
         assert (np.abs(after - q) <= FASTEST * PERIOD_S + ROUNDING).all()
         assert (after >= LOW).all() and (after <= HIGH).all()
         q, (reached, turned) = after, tool_pose(after)
-        assert np.linalg.norm(reached - position) < 1e-4
+        assert np.linalg.norm(reached - position) < 1e-5
         assert angle_between(turned, orientation) < 1e-3
 
 
