@@ -14,12 +14,13 @@ from lpds_ros import cli
 from lpds_ros.nodes import qos, robot_calls
 from lpds_ros.nodes.cell import CellNode
 from lpds_ros.nodes.messages import stamp_ns
+from lpds_ros.nodes.mock import MockNode
 from lpds_ros.nodes.newest import Requests
 from lpds_ros.nodes.steering_turn import EpisodeTurn
 from lpds_ros.robot.cell import CellTurn, Turning
 from lpds_ros.robot.homing import SPEED_MAX
 from lpds_ros.robot.limits import load_limits
-from lpds_ros.robot.recovery import StepError
+from lpds_ros.robot.recovery import Outcome, StepError
 
 FR3 = load_limits("fr3")
 
@@ -85,10 +86,10 @@ def test_what_is_switched_off_is_left_out():
 
 @pytest.fixture
 def cell(ros, monkeypatch):
-    """A simulation with its own reset off, its client, and the cell node beside them."""
+    """A mock robot with its own reset off, its client, and the cell node beside them."""
     monkeypatch.setattr(robot_calls, "HEARD_S", 0.5)
     monkeypatch.setattr("lpds_ros.nodes.robot_description.PATIENCE_S", 0.1)
-    client = make_client(ros, "realtime", reset=False)
+    client = make_client(ros, "realtime", kind=MockNode, reset=False)
     node = CellNode(context=ros.context, parameters={"speed": SPEED_MAX})
     ros.add(node)
     yield client, node
@@ -120,6 +121,7 @@ def test_a_reset_waits_for_its_person_and_carries_the_moment_of_the_go(ros, cell
 
 def test_while_steering_runs_the_reset_is_refused(ros, cell):
     client, node = cell
+    node._tell(Outcome("hand", True, "open", 0.1))
     status = client.node.create_publisher(SteeringStatus, "lpds/steering_status", qos.CONTROL)
     client.node.create_timer(0.05, lambda: status.publish(SteeringStatus(mode=SteeringStatus.RUN, reason="steered")))
     ros.wait(node.calls.steering, what="steering's mode")

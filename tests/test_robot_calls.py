@@ -1,4 +1,4 @@
-"""`lpds robot status|recover|home` on the simulation, over services, actions and topics."""
+"""`lpds robot status|recover|home` on the mock robot, over services, actions and topics."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,8 @@ from std_srvs.srv import Trigger
 from test_robot_description import urdf
 
 from lpds_ros import cli
-from lpds_ros.nodes import qos, robot_look
+from lpds_ros.nodes import qos, robot_calls, robot_look
+from lpds_ros.nodes.mock import MockNode
 from lpds_ros.nodes.robot_description import own_limits
 from lpds_ros.nodes.robot_tool import RobotToolNode
 from lpds_ros.robot.description import DescriptionError
@@ -22,8 +23,9 @@ FR3 = load_limits("fr3")
 
 
 @pytest.fixture
-def client(ros):
-    return make_client(ros, "realtime")
+def client(ros, monkeypatch):
+    monkeypatch.setattr(robot_calls, "HEARD_S", 0.5)
+    return make_client(ros, "realtime", kind=MockNode)
 
 
 @pytest.fixture

@@ -106,8 +106,11 @@ class CellNode(LpdsNode):
         return True
 
     def _tell(self, outcome: Outcome):
-        say = self.get_logger().info if outcome.ok else self.get_logger().error
-        say(f"{outcome.step} ({outcome.took_s:.1f} s): {outcome.text}")
+        text = f"{outcome.step} ({outcome.took_s:.1f} s): {outcome.text}"
+        if outcome.ok:
+            self.get_logger().info(text)
+        else:  # rclpy allows one severity a line
+            self.get_logger().error(text)
 
     def stop(self):
         """Give up waiting, and the motion under way."""

@@ -30,7 +30,7 @@ PEAK = 1.875  # of a quintic from rest to rest: its highest over its mean speed
 LEAST_S, STEP_S = 1.0, 0.1
 DIP_M = 0.02  # how far below its lower end the tool may pass
 ARRIVED_RAD = 0.02
-LATE_S = 10.0
+LATE_S = 20.0
 SILENT_S = 5.0
 
 
