@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from lpds_ros.conformance.expected import ACTIONS, HEARD, SERVICES, TOPICS, Of, asked_of
+from lpds_ros.conformance.expected import ACTIONS, HEARD, SERVICES, TOPICS, Of, asked_of, topics_of
 from lpds_ros.conformance.judge import (
     Endpoint,
     Row,
@@ -18,6 +18,8 @@ from lpds_ros.conformance.judge import (
     judge_topic,
 )
 from lpds_ros.conformance.report import Report
+from lpds_ros.contract import load_contract
+from lpds_ros.resources import resource
 from lpds_ros.robot.kinematics import tool_pose
 from lpds_ros.sim.fr3 import JOINTS, Q_READY_RAD
 
@@ -49,7 +51,7 @@ def test_what_is_as_expected_is_ok_and_says_its_rate():
         ((dataclasses.replace(GOOD, reliable=True),), None, Verdict.DIFFERS, "offers reliable, not best effort"),
         ((GOOD, dataclasses.replace(GOOD, node="other")), None, Verdict.FAILED, "2 publishers: franka, other"),
         ((GOOD,), [], Verdict.FAILED, "nothing came"),
-        ((GOOD,), stream(rate_hz=15.0), Verdict.FAILED, "15.0 Hz, at least 50"),
+        ((GOOD,), stream(rate_hz=15.0), Verdict.FAILED, "15.0 Hz, at least 30"),
         ((GOOD,), stream(age_ns=-2_000_000_000), Verdict.FAILED, "stamped -2.00 s before"),
         ((GOOD,), stream(age_ns=10**18), Verdict.FAILED, "simulated time, or check both"),
         ((GOOD,), stream(numbers=np.full(21, np.nan)), Verdict.FAILED, "not finite"),
@@ -70,6 +72,18 @@ def test_what_is_not_needed_or_not_asked_of_a_robot_does_not_fail_it():
     assert judged((), [], wanted=ours, asked=asked_of("real", "crisp")).verdict is Verdict.NOT_TRIED
     assert judge_heard(HEARD[0], asked_of("real", "jtc"), (), ()).verdict is Verdict.NOT_TRIED
     assert judge_heard(HEARD[0], asked_of("real", "crisp"), (), ()).verdict is Verdict.FAILED
+
+
+def test_a_contracts_streams_are_looked_for_often_enough_for_their_age():
+    contract = load_contract(resource("config/contracts/lift_images.yaml"))
+    more = topics_of(contract)[len(TOPICS) :]
+    assert [t.name for t in more] == ["camera/camera/color/image_raw", "camera/wrist/color/image_raw"]
+    assert {(t.kind, t.of, t.lowest_hz) for t in more} == {("sensor_msgs/msg/Image", Of.CONTRACT, 5.0)}
+    for reliable in (True, False):  # either does
+        camera = Endpoint("camera", more[0].kind, reliable, latched=False)
+        assert judged((camera,), stream(30.0, names=()), wanted=more[0]).verdict is Verdict.OK
+    assert judged((), [], wanted=more[0], asked=asked_of("real", "jtc")).verdict is Verdict.FAILED
+    assert topics_of(None) == TOPICS
 
 
 def test_a_target_topic_takes_one_publisher():

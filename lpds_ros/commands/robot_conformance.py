@@ -6,6 +6,7 @@ from rich.console import Console
 
 from lpds_ros.conformance.expected import asked_of
 from lpds_ros.conformance.report import Report
+from lpds_ros.contract import load_contract
 
 HELP = "compare a running robot (real, sim or mock) with what the stack needs; reads only, unless told to move"
 MOVES = ("hand", "arm")
@@ -16,6 +17,7 @@ def add_arguments(parser):
     parser.add_argument(
         "--controller", choices=("crisp", "jtc"), default="crisp", help="what is to drive the arm (default crisp)"
     )
+    parser.add_argument("--contract", type=Path, metavar="FILE", help="look for this contract's streams too, cameras among them")
     parser.add_argument("--namespace", default="", help="of the robot")
     parser.add_argument("--seconds", type=float, default=5.0, help="how long to listen (default 5)")
     parser.add_argument(
@@ -40,7 +42,9 @@ def run(args) -> int:
     if args.robot == "real" and any(acts.values()) and not (args.yes or _agreed()):
         raise ValueError("nothing was tried")
     asked = {name: getattr(args, name) for name in ("robot", "controller", "namespace", "seconds")} | acts
-    with Actor(args.namespace) as actor:
+    asked["contract"] = str(args.contract or "")
+    contract = load_contract(args.contract) if args.contract else None
+    with Actor(args.namespace, contract) as actor:
         rows = actor.look(asked_of(args.robot, args.controller), args.seconds, CONTROLLERS[args.controller][0])
         rows += actor.act(args.controller, **acts)
     report = Report(asked, rows)

@@ -7,6 +7,7 @@ what this stack needs, not what a robot gives at best.
 from dataclasses import dataclass
 from enum import StrEnum
 
+from lpds_ros.contract import Contract
 from lpds_ros.sim.fr3 import FINGER_JOINTS, JOINTS
 
 STATE, HAND = "franka_robot_state_broadcaster", "franka_gripper"
@@ -20,20 +21,21 @@ class Of(StrEnum):
     JTC = "joint_trajectory_controller"
     CONTROL = "ros2_control"
     STANDIN = "lpds_ros"  # the simulation and the mock
+    CONTRACT = "contract"  # what a contract's observations are made of
 
 
 @dataclass(frozen=True)
 class Topic:
-    """A topic that the robot says. reliable, latched: what its publisher offers. lowest_hz: less does not do; 0: any.
+    """A topic that the robot says. reliable (None: either), latched: what its publisher offers.
 
-    frame: of its header, "" where it does not matter. names: of a JointState's joints, in this order. needed: without it the
-    stack does not drive the arm. stamped: its messages have a header.
+    lowest_hz: less does not do; 0: any. frame: of its header, "" where it does not matter. names: of a JointState's joints, in
+    this order. needed: without it the stack does not drive the arm. stamped: its messages have a header.
     """
 
     name: str
     kind: str
     of: Of
-    reliable: bool
+    reliable: bool | None
     lowest_hz: float = 0.0
     latched: bool = False
     frame: str = ""
@@ -65,8 +67,8 @@ JOINT_STATE, POSE = "sensor_msgs/msg/JointState", "geometry_msgs/msg/PoseStamped
 
 TOPICS = (
     Topic(f"{STATE}/robot_state", "franka_msgs/msg/FrankaRobotState", Of.FRANKA, True, 20.0),
-    Topic(f"{STATE}/current_pose", POSE, Of.FRANKA, False, 50.0, frame="base"),
-    Topic(f"{STATE}/measured_joint_states", JOINT_STATE, Of.FRANKA, False, 50.0, names=JOINTS),
+    Topic(f"{STATE}/current_pose", POSE, Of.FRANKA, False, 30.0, frame="base"),
+    Topic(f"{STATE}/measured_joint_states", JOINT_STATE, Of.FRANKA, False, 30.0, names=JOINTS),
     Topic(f"{STATE}/last_desired_pose", POSE, Of.FRANKA, False, frame="base", needed=False),
     Topic(f"{STATE}/desired_joint_states", JOINT_STATE, Of.FRANKA, False, names=JOINTS, needed=False),
     Topic(f"{STATE}/external_wrench_in_base_frame", "geometry_msgs/msg/WrenchStamped", Of.FRANKA, False, needed=False),
@@ -124,4 +126,11 @@ def asked_of(robot: str, controller: str) -> frozenset[Of]:
     """Whose things a robot must have: robot real, sim or mock; controller crisp or jtc."""
     if robot != "real":
         return frozenset(Of)
-    return frozenset({Of.FRANKA, Of.CONTROL, Of.JTC} | ({Of.CRISP} if controller == "crisp" else set()))
+    return frozenset({Of.FRANKA, Of.CONTROL, Of.JTC, Of.CONTRACT} | ({Of.CRISP} if controller == "crisp" else set()))
+
+
+def topics_of(contract: Contract | None) -> tuple[Topic, ...]:
+    """The table's topics, and those of a contract's streams that are not among them: often enough for their maximum age."""
+    known = {wanted.name for wanted in TOPICS}
+    streams = [] if contract is None else [s for s in contract.streams.values() if s.topic not in known]
+    return TOPICS + tuple(Topic(s.topic, s.type, Of.CONTRACT, None, lowest_hz=1.0 / s.max_age_s) for s in streams)

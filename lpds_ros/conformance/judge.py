@@ -68,7 +68,8 @@ def judge_topic(wanted: Topic, asked: frozenset[Of], publishers: Sequence[Endpoi
             wrong.append(f"{end.node} says {end.kind}, not {wanted.kind}")
         elif end.refused:
             wrong.append(f"{end.node}: {end.refused}")
-        elif end.reliable != wanted.reliable or wanted.latched > end.latched:  # Fast DDS keeps more than "system default" says
+        elif wanted.reliable not in (None, end.reliable) or wanted.latched > end.latched:
+            # More is fine: what is told as transient local is Fast DDS's own default behind "system default".
             documented = _quality(wanted.reliable, wanted.latched)
             off.append(f"{end.node} offers {_quality(end.reliable, end.latched)}, not {documented}")
     if len(publishers) > 1 and not wanted.name.startswith("/tf"):

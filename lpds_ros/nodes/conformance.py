@@ -1,5 +1,6 @@
 """Looking at a robot on the wire, for `lpds robot conformance`: who says, hears and serves what, how often, how stamped."""
 
+import functools
 import importlib
 import time
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from rclpy.action import ActionClient
 from rclpy.action.graph import get_action_names_and_types
 from rclpy.qos import DurabilityPolicy, QoSCompatibility, QoSProfile, ReliabilityPolicy, qos_check_compatible
 
-from lpds_ros.conformance.expected import ACTIONS, HEARD, SERVICES, TOPICS, Heard, Of, Topic
+from lpds_ros.conformance.expected import ACTIONS, HEARD, SERVICES, TOPICS, Heard, Of, Topic, topics_of
 from lpds_ros.conformance.judge import (
     Endpoint,
     Row,
@@ -21,6 +22,7 @@ from lpds_ros.conformance.judge import (
     judge_tool,
     judge_topic,
 )
+from lpds_ros.contract import Contract
 from lpds_ros.nodes import qos
 from lpds_ros.nodes.attached import Attached
 from lpds_ros.nodes.messages import pose_arrays, stamp_ns
@@ -51,10 +53,14 @@ class LookNode(LpdsNode):
     NAME = "conformance"
     calls: RobotCalls | None = None
 
+    def __init__(self, contract: Contract | None = None, **options):
+        self.topics = topics_of(contract)
+        super().__init__(**options)
+
     def set_up(self):
-        self.samples: dict[str, list[Sample]] = {wanted.name: [] for wanted in TOPICS}
+        self.samples: dict[str, list[Sample]] = {wanted.name: [] for wanted in self.topics}
         self.newest: dict[str, object] = {}
-        for wanted in TOPICS:
+        for wanted in self.topics:
             self.create_subscription(interface(wanted.kind), wanted.name, self._keep(wanted.name), quality(wanted))
         self.service_clients = {s.name: self.create_client(interface(s.kind), s.name) for s in SERVICES}
         self.calls = RobotCalls(self)
@@ -124,10 +130,10 @@ def sample(message) -> Sample:
 
 
 class Looker(Attached):
-    """A LookNode beside the robot."""
+    """A LookNode beside the robot. contract: whose streams are looked for too."""
 
-    def __init__(self, namespace: str = ""):
-        super().__init__(LookNode, namespace)
+    def __init__(self, namespace: str = "", contract: Contract | None = None):
+        super().__init__(functools.partial(LookNode, contract), namespace)
 
     def look(self, asked: frozenset[Of], seconds: float, driver: str) -> list[Row]:
         """Listen for so long, once the robot is found, and judge all of the table. Nothing is changed and nothing moves.
@@ -141,7 +147,7 @@ class Looker(Attached):
             time.sleep(LOOK_S)
             self.check()
         time.sleep(SETTLED_S)
-        call(lambda: [kept.clear() for wanted in TOPICS if not wanted.latched for kept in (node.samples[wanted.name],)])
+        call(lambda: [kept.clear() for wanted in node.topics if not wanted.latched for kept in (node.samples[wanted.name],)])
         time.sleep(seconds)
         self.check()
         rows = call(self._judge, asked)
@@ -161,7 +167,7 @@ class Looker(Attached):
 
     def _judge(self, asked) -> list[Row]:
         node = self.node
-        rows = [judge_topic(t, asked, node.publishers(t), node.samples[t.name]) for t in TOPICS]
+        rows = [judge_topic(t, asked, node.publishers(t), node.samples[t.name]) for t in node.topics]
         rows.append(judge_tool(*self._tool()))
         for heard in HEARD:
             rows.append(judge_heard(heard, asked, node.subscribers(heard), node.sayers(heard.name)))
