@@ -111,10 +111,14 @@ class Live:
         return value
 
     def settled(self):
-        """Wait for the middle of an episode: the arm moves, and no end of the episode comes between."""
+        """Wait for the middle of an episode: the arm moves, and no end of the episode comes between. Where the case before has left
+        the arm waiting for a person, this is the person.
+        """
 
         def middle():
             last = self.probe.node.status[-1].said
+            if Mode(last.mode) == Mode.HOLD and "call lpds/arm" in last.reason:
+                self.probe.trigger("lpds/arm")
             return Mode(last.mode) in MOVING and 5 <= last.episode_tick <= 40
 
         self.require(middle, "the middle of an episode", 60.0)
