@@ -426,6 +426,27 @@ def test_a_robot_in_error_cannot_be_armed(ros, tiny_bundle):
     ros.wait(lambda: cell.seeds == [100, 101], what="the next episode's reset")
 
 
+def test_a_camera_that_was_lost_is_not_armed_while_it_shows_nothing(ros):
+    cell = FakeCell(ros, load_bundle(resource("models/lift_images")), camera_lost_s=0.2)
+    fresh = {"ages_s": {"front": 0.0, "wrist": 0.0}}
+    gone = {"ages_s": {"front": 0.0, "wrist": 9.0}, "valid": False, "reason": "stream 'wrist' is 9.00 s old"}
+    cell.started()
+    cell.play(3, **fresh)
+    cell.play(4, **gone)
+    cell.say(**gone)
+    ros.wait(lambda: cell.episodes, what="the end of the episode")
+    assert "camera 'wrist' (camera/wrist/color/image_raw) was lost" in cell.episodes[0].reason
+    answer = cell.call("lpds/arm")
+    assert not answer.success and "'wrist' (camera/wrist/color/image_raw) shows nothing yet" in answer.message
+    cell.now_ns += cell.contract.period_ns
+    cell.say(**fresh)
+    ros.wait(lambda: not cell.steering.core.lost_camera, what="the camera that is back")
+    cell.wait_status(lambda s: s.mode == Mode.HOLD and "call lpds/arm" in s.reason, "HOLD for a person")
+    assert cell.seeds == [100]
+    assert cell.call("lpds/arm").success
+    ros.wait(lambda: cell.seeds == [100, 101], what="the next episode's reset")
+
+
 def test_silence_takes_no_robot_error_back(ros, tiny_bundle):
     cell = FakeCell(ros, tiny_bundle, clock="realtime", allow_slow_decoder=True)
     cell.started()
