@@ -68,7 +68,7 @@ def test_a_folder_gives_intrinsics_and_then_the_cameras_place(folder, capsys):
 def test_what_cannot_be_calibrated_is_refused_in_one_line(folder, tmp_path, capsys):
     for words, told in (
         (["camera", str(tmp_path / "nowhere")], "no such folder; --live"),
-        (["hand-eye", str(folder), "--kind", "eye_in_hand"], "--camera: give the camera's intrinsics"),
+        (["hand-eye", str(folder), "--kind", "eye_in_hand"], "no intrinsics: give --camera"),
         (["camera", str(folder), "--board", "nowhere.yaml"], "no such file"),
         (["board", str(tmp_path / "board.doc")], "end its name with .pdf"),
     ):
@@ -150,7 +150,7 @@ def test_fixed_frames_lead_from_one_to_another():
 def test_a_live_camera_and_arm_are_calibrated_by_hand(ros, tmp_path, shots, monkeypatch, capsys):
     """The command beside a camera and an arm that visit one pose after the other, each once it was taken."""
     from geometry_msgs.msg import PoseStamped
-    from sensor_msgs.msg import Image
+    from sensor_msgs.msg import CameraInfo, Image
     from tf2_msgs.msg import TFMessage
 
     from lpds_ros.commands import _calibrate
@@ -161,6 +161,7 @@ def test_a_live_camera_and_arm_are_calibrated_by_hand(ros, tmp_path, shots, monk
     node = ros.node("cell")
     images = node.create_publisher(Image, _calibrate.COLOUR, 1)
     poses = node.create_publisher(PoseStamped, "franka_robot_state_broadcaster/current_pose", qos.ROBOT_STATE)
+    infos = node.create_publisher(CameraInfo, "camera/camera/color/camera_info", 1)
     fixed = node.create_publisher(TFMessage, "/tf_static", qos.LATCHED)
     optical = ("camera_link", "camera_color_optical_frame", (0.0, 0.01, 0.0), (-0.5, 0.5, -0.5, 0.5))
     fixed.publish(TFMessage(transforms=[transform_msg(1, optical)]))
@@ -176,18 +177,21 @@ def test_a_live_camera_and_arm_are_calibrated_by_hand(ros, tmp_path, shots, monk
             message = Image(height=SIZE[1], width=SIZE[0], encoding="bgr8", step=3 * SIZE[0], data=image[..., ::-1].tobytes())
             message.header.stamp, message.header.frame_id = stamp_msg(stamp), "camera_color_optical_frame"
             images.publish(message)
+            infos.publish(own)
 
-    write_camera_info(tmp_path / "info.yaml", INFO)
+    own = CameraInfo(width=SIZE[0], height=SIZE[1], distortion_model="plumb_bob", d=INFO.d.tolist())
+    own.k, own.r, own.p = INFO.k.ravel(), np.eye(3).ravel(), np.column_stack([INFO.k, np.zeros(3)]).ravel()
     player = threading.Thread(target=play)
     player.start()
     try:
-        words = ["calibrate", "hand-eye", str(folder), "--kind", "eye_in_hand", "--camera", str(tmp_path / "info.yaml")]
-        assert main([*words, "--live", "--wanted", "12"]) == 0
+        words = ["calibrate", "hand-eye", str(folder), "--kind", "eye_in_hand", "--live", "--wanted", "12"]
+        assert main(words) == 0
     finally:
         ended.set()
         player.join()
     told = capsys.readouterr().out
     assert "011.png" in told and "12 of 12" in told and "turn the hand about its" in told and "hold still" in told
+    assert read_camera_info(folder / "camera_info.yaml").k.tolist() == INFO.k.tolist()
     calibration = read_calibration(folder / "live.calib")
     assert calibration.parameters.parent == "fr3_hand_tcp" and calibration.parameters.tracking_base_frame == "camera_link"
     in_link = np.eye(4)

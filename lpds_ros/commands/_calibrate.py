@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lpds_ros.perception.calibration.board import load_board
+from lpds_ros.perception.calibration.camera_info import CameraInfo
 from lpds_ros.perception.calibration.guide import Guide
 from lpds_ros.perception.calibration.records import CalibrationError
 from lpds_ros.perception.calibration.session import Session
@@ -19,11 +20,12 @@ COLOUR = "camera/camera/color/image_raw"
 
 @dataclass(frozen=True)
 class Known:
-    """What a live camera and arm said: the pictures' frame, the poses' frame, and the fixed frames."""
+    """What a live camera and arm said: the pictures' frame, the poses' frame, the fixed frames, the camera's own intrinsics."""
 
     frame: str
     base: str
     fixed: FixedFrames
+    info: CameraInfo | None
 
 
 def add_shared(parser):
@@ -44,11 +46,11 @@ def session_of(args) -> Session:
     return Session(args.folder, load_board(args.board))
 
 
-def take(args, session: Session, guide: Guide, pose_topic: str = "") -> Known | None:
-    """Take pictures until there are enough of them, or Ctrl-C. None: none came."""
+def take(args, session: Session, guide: Guide, pose_topic: str = "") -> Known:
+    """Take pictures until there are enough of them, or Ctrl-C. Raises CalibrationError when none came."""
     from lpds_ros.nodes.calibration import Listener
 
-    stop, said, heard_s, known = threading.Event(), "", time.monotonic(), None
+    stop, said, heard_s, last = threading.Event(), "", time.monotonic(), None
     before = signal.signal(signal.SIGINT, lambda *_: stop.set())
     print(f"{len(session.pictures)} pictures in {session.folder}. Taken by themselves while board and arm rest; Ctrl-C: enough.")
     try:
@@ -57,24 +59,30 @@ def take(args, session: Session, guide: Guide, pose_topic: str = "") -> Known | 
                 listener.check()
                 heard = listener.node.take()
                 if heard is None:
-                    text = f"nothing on {args.topic} for {time.monotonic() - heard_s:.0f} s: is the camera running?"
-                    text = text if time.monotonic() - heard_s > SILENT_S else said
+                    silent_s = time.monotonic() - heard_s
+                    text = f"nothing on {args.topic}: is the camera running?" if silent_s > SILENT_S else said
                 else:
-                    heard_s, known = time.monotonic(), Known(heard.frame, heard.base, listener.node.frames)
-                    view = session.board.detect(heard.image)
-                    text = guide.refusal(heard.image, view, heard.hand)
-                    if not text:
-                        picture = session.add(heard.image, view, heard.hand)
-                        print(f"{picture.name}: {len(view.ids)} corners; {guide.taken} of {guide.wanted}", flush=True)
-                        text = guide.next()
+                    heard_s, last = time.monotonic(), heard
+                    text = _look(session, guide, heard)
                 if text != said:
                     said = text
                     print(f"    {said}", flush=True)
+            fixed, info = listener.node.frames, listener.node.info
     finally:
         signal.signal(signal.SIGINT, before)
-    if guide.taken == 0:
-        raise CalibrationError(f"no picture was taken from {args.topic}; last: {said or 'nothing heard'}")
-    return known
+    if last is None:
+        raise CalibrationError(f"no picture came on {args.topic}: is the camera running, in this ROS_DOMAIN_ID and --namespace?")
+    return Known(last.frame, last.base, fixed, info)
+
+
+def _look(session: Session, guide: Guide, heard) -> str:
+    """Take the picture if it is worth it; what to do next."""
+    view = session.board.detect(heard.image)
+    if reason := guide.refusal(heard.image, view, heard.hand):
+        return reason
+    picture = session.add(heard.image, view, heard.hand)
+    print(f"{picture.name}: {len(view.ids)} corners; {guide.taken} of {guide.wanted}", flush=True)
+    return guide.next()
 
 
 def table(rows: list[tuple]):

@@ -4,7 +4,7 @@ import numpy as np
 
 from lpds_ros.commands._calibrate import add_shared, session_of, table, take
 from lpds_ros.commands._calibration_picture import draw_camera
-from lpds_ros.perception.calibration.camera_info import write_camera_info
+from lpds_ros.perception.calibration.camera_info import INTRINSICS, write_camera_info
 from lpds_ros.perception.calibration.guide import Guide
 from lpds_ros.perception.calibration.intrinsics import FLAGS, CameraCalibration, calibrate_camera
 
@@ -29,7 +29,7 @@ def run(args) -> int:
             print(f"{picture.name}: the board is not seen, left out")
     result = calibrate_camera(session.views, session.size_px, args.name, args.model)
     report(result)
-    out = args.out or session.folder / "camera_info.yaml"
+    out = args.out or session.folder / INTRINSICS
     picture = args.picture or out.with_suffix(".png")
     write_camera_info(out, result.info)
     draw_camera(result, picture)

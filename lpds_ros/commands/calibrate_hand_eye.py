@@ -15,7 +15,7 @@ from lpds_ros.perception.calibration.calib_file import (
     write_calibration,
     write_samples,
 )
-from lpds_ros.perception.calibration.camera_info import CameraInfo, read_camera_info
+from lpds_ros.perception.calibration.camera_info import INTRINSICS, CameraInfo, read_camera_info, write_camera_info
 from lpds_ros.perception.calibration.guide import Guide
 from lpds_ros.perception.calibration.hand_eye import HandEye, board_pose, calibrate_hand_eye
 from lpds_ros.perception.calibration.records import CalibrationError, Kind, Sample
@@ -32,7 +32,7 @@ def add_arguments(parser):
         "--kind", choices=typing.get_args(Kind), required=True,
         help="eye_in_hand: camera on the hand, board fixed in the cell; eye_on_base: camera in the cell, board on the hand",
     )  # fmt: skip
-    parser.add_argument("--camera", type=Path, help="camera_info YAML, as `lpds calibrate camera` writes it")
+    parser.add_argument("--camera", type=Path, help="camera_info YAML (default: the camera's own, or the folder's)")
     parser.add_argument("--samples", type=Path, help="a .samples file of easy_handeye2 in place of pictures")
     parser.add_argument("--pose-topic", default=POSE, help=f"PoseStamped of the hand in the base frame (default: {POSE})")
     parser.add_argument("--effector", default=EFFECTOR, help=f"the frame whose pose that is (default: {EFFECTOR})")
@@ -48,11 +48,10 @@ def run(args) -> int:
     if args.samples:
         info, samples = None, read_samples(args.samples, args.kind)
     else:
-        if args.camera is None:
-            raise CalibrationError("--camera: give the camera's intrinsics, as `lpds calibrate camera` writes them")
-        info, session = read_camera_info(args.camera), session_of(args)
+        session = session_of(args)
         if args.live:
             known = take(args, session, Guide(session, hand_eye=True, wanted=args.wanted), args.pose_topic)
+        info = intrinsics_of(args, known)
         samples = samples_of(session, info)
     result = calibrate_hand_eye(samples, args.kind, info)
     report(result)
@@ -66,6 +65,22 @@ def run(args) -> int:
     print(f"{out}: {frames.parent} -> {frames.tracking_base_frame}; launch with calibration:={out}, or copy it to")
     print(f"~/.ros2/easy_handeye2/calibrations; picture: {picture}")
     return 0
+
+
+def intrinsics_of(args, known: Known | None) -> CameraInfo:
+    """Those of --camera; or what the camera said of itself, which is kept in the folder for the next time."""
+    kept = args.folder / INTRINSICS
+    if args.camera is not None:
+        return read_camera_info(args.camera)
+    if known is not None and known.info is not None:
+        write_camera_info(kept, known.info)
+        return known.info
+    if kept.is_file():
+        return read_camera_info(kept)
+    raise CalibrationError(
+        "no intrinsics: give --camera, as `lpds calibrate camera` writes it; without it the camera's own are taken, live, from "
+        "camera_info beside its pictures"
+    )
 
 
 def samples_of(session: Session, info: CameraInfo) -> list[Sample]:

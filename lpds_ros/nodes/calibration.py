@@ -8,15 +8,17 @@ from functools import partial
 from lpds_ros.nodes.base import LpdsNode  # isort: skip (sets what rclpy reads at its first import)
 import numpy as np
 from geometry_msgs.msg import PoseStamped
+from sensor_msgs.msg import CameraInfo as CameraInfoMsg
 from sensor_msgs.msg import Image
 from tf2_msgs.msg import TFMessage
 
 from lpds_ros.geometry import canonical, pose_matrix
 from lpds_ros.nodes import qos
 from lpds_ros.nodes.attached import Attached
-from lpds_ros.nodes.images import rgb_of
+from lpds_ros.nodes.images import info_of, rgb_of
 from lpds_ros.nodes.messages import pose_arrays, stamp_ns
 from lpds_ros.nodes.static_frames import matrix_of
+from lpds_ros.perception.calibration.camera_info import CameraInfo
 from lpds_ros.perception.frames import FixedFrames
 
 POSES = 200  # two seconds of a pose topic at 100 Hz
@@ -45,13 +47,19 @@ class CalibrationNode(LpdsNode):
         self._image: Image | None = None
         self._poses: deque[PoseStamped] = deque(maxlen=POSES)
         self.frames = FixedFrames()
+        self._info: CameraInfoMsg | None = None
+        info_topic = f"{image_topic.rpartition('/')[0]}/camera_info".lstrip("/")  # beside the pictures, as image_transport has it
         self.create_subscription(Image, image_topic, self._on_image, qos.ROBOT_STATE)
+        self.create_subscription(CameraInfoMsg, info_topic, self._on_info, qos.ROBOT_STATE)
         self.create_subscription(TFMessage, "/tf_static", self._on_frames, qos.LATCHED)
         if pose_topic:
             self.create_subscription(PoseStamped, pose_topic, self._on_pose, qos.ROBOT_STATE)
 
     def _on_image(self, message: Image):
         self._image = message
+
+    def _on_info(self, message: CameraInfoMsg):
+        self._info = message
 
     def _on_pose(self, message: PoseStamped):
         with self._lock:
@@ -63,9 +71,9 @@ class CalibrationNode(LpdsNode):
                 self.frames.set(transform.header.frame_id, transform.child_frame_id, matrix_of(transform.transform))
 
     @property
-    def has_pose(self) -> bool:
-        """Whether a pose of the hand was ever heard."""
-        return bool(self._poses)
+    def info(self) -> CameraInfo | None:
+        """What the camera says of its intrinsics. Raises ConfigError where those are none."""
+        return None if self._info is None else info_of(self._info)
 
     def take(self) -> Heard | None:
         """The newest picture not yet taken. Raises ImageError for an encoding that is none of a colour picture."""

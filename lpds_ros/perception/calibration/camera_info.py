@@ -12,6 +12,7 @@ import numpy as np
 from lpds_ros.config import ConfigError, build, read_yaml, to_yaml
 from lpds_ros.durable import write_whole
 
+INTRINSICS = "camera_info.yaml"  # in a calibration's folder
 # Distortion models of sensor_msgs/distortion_models.hpp whose coefficients OpenCV's pinhole functions take, and their numbers.
 MODELS = {"plumb_bob": (4, 5), "rational_polynomial": (8,)}
 
