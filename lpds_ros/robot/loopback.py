@@ -16,7 +16,6 @@ from lpds_ros.sim.state import (
     FIRST_STAMP_NS,
     HAND_DOWN,
     NS_PER_MS,
-    GripperStatus,
     WorldState,
 )
 from lpds_ros.sim.tasks import Task, load_task
@@ -94,28 +93,6 @@ class LoopbackWorld(ManagedArm):
         if q.shape != (7,) or not np.isfinite(q).all():
             raise ValueError("posture: expected seven finite joint angles")
 
-    def move(self, width_m: float, speed_mps: float) -> int:
-        """Gripper Move; see HandGoals.move."""
-        return self.hand.move(width_m, speed_mps)
-
-    def grasp(self, width_m: float, speed_mps: float, force_n: float, eps_inner: float, eps_outer: float) -> int:
-        """Gripper Grasp; see HandGoals.grasp."""
-        return self.hand.grasp(width_m, speed_mps, force_n, eps_inner, eps_outer)
-
-    def stop(self):
-        """Gripper stop; see HandGoals.stop."""
-        self.hand.stop()
-
-    @property
-    def gripper_status(self) -> GripperStatus:
-        """State of the newest gripper goal."""
-        return self.hand.status
-
-    @property
-    def gripper_goal_id(self) -> int:
-        """Number of the newest gripper goal; 0 before the first, never used twice."""
-        return self.hand.goal_id
-
     def set_collision_limits(self, limits):
         """Checked only: nothing touches anything here. Raises ValueError unless six finite numbers above 0."""
         limits = np.array(limits, np.float64)
@@ -123,11 +100,6 @@ class LoopbackWorld(ManagedArm):
             raise ValueError("collision limits: expected six finite numbers above 0")
 
     # -- what there is to see -----------------------------------------------------------------------------------
-
-    @property
-    def width_m(self) -> float:
-        """Gripper width."""
-        return self.hand.width_m
 
     def state(self) -> WorldState:
         """Copy of the present state: no torques and no forces, since there is no physics."""

@@ -2,17 +2,20 @@
 
 from lpds_ros.sim.control import ArmControl, Mode
 from lpds_ros.sim.controllers import ACTIVE, BEST_EFFORT, CARTESIAN, HARDWARE, JOINT, STRICT, Controllers
-from lpds_ros.sim.state import MODE_IDLE, MODE_MOVE, MODE_REFLEX, MODE_USER_STOPPED
+from lpds_ros.sim.hand_goals import HandGoals
+from lpds_ros.sim.state import MODE_IDLE, MODE_MOVE, MODE_REFLEX, MODE_USER_STOPPED, GripperStatus
 from lpds_ros.sim.trajectory import Outcome, TrajectoryError
 
 
 class ManagedArm:
-    """An arm behind a controller manager. Subclasses make `control`, and call `restart` where an episode begins.
+    """An arm behind a controller manager, and its hand. Subclasses make `control` and `hand`, and call `restart` where an episode
+    begins.
 
     controllers: whose commands are obeyed; without them, everybody's. robot_mode: MODE_MOVE unless something has stopped the arm.
     """
 
     control: ArmControl
+    hand: HandGoals
 
     def __init__(self, controllers: Controllers | None = None):
         self.controllers = controllers or Controllers()
@@ -48,6 +51,33 @@ class ManagedArm:
         """Follow a joint trajectory; see ArmControl.follow. Raises TrajectoryError, also where it is refused."""
         self._require(self.controllers.trajectory)
         return self.control.follow(waypoints, tolerances, **options)
+
+    def move(self, width_m: float, speed_mps: float) -> int:
+        """Gripper Move; see HandGoals.move."""
+        return self.hand.move(width_m, speed_mps)
+
+    def grasp(self, width_m: float, speed_mps: float, force_n: float, eps_inner: float, eps_outer: float) -> int:
+        """Gripper Grasp; see HandGoals.grasp."""
+        return self.hand.grasp(width_m, speed_mps, force_n, eps_inner, eps_outer)
+
+    def stop(self):
+        """Gripper stop; see HandGoals.stop."""
+        self.hand.stop()
+
+    @property
+    def gripper_status(self) -> GripperStatus:
+        """State of the newest gripper goal."""
+        return self.hand.status
+
+    @property
+    def gripper_goal_id(self) -> int:
+        """Number of the newest gripper goal; 0 before the first, never used twice."""
+        return self.hand.goal_id
+
+    @property
+    def width_m(self) -> float:
+        """Gripper width."""
+        return self.hand.width_m
 
     def _require(self, controller: str):
         if refusal := self.refusal(controller):

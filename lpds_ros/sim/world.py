@@ -23,7 +23,6 @@ from lpds_ros.sim.state import (
     HAND_DOWN,
     MODE_MOVE,
     NS_PER_MS,
-    GripperStatus,
     SimulationError,
     WorldState,
 )
@@ -148,28 +147,6 @@ class World(ManagedArm):
         if self.robot_mode == MODE_MOVE and self.control.mode is Mode.CARTESIAN:
             self.control.cartesian.posture[:] = q
 
-    def move(self, width_m: float, speed_mps: float) -> int:
-        """Gripper Move; see Hand.move."""
-        return self.hand.move(width_m, speed_mps)
-
-    def grasp(self, width_m: float, speed_mps: float, force_n: float, eps_inner: float, eps_outer: float) -> int:
-        """Gripper Grasp; see Hand.grasp."""
-        return self.hand.grasp(width_m, speed_mps, force_n, eps_inner, eps_outer)
-
-    def stop(self):
-        """Gripper stop; see Hand.stop."""
-        self.hand.stop()
-
-    @property
-    def gripper_status(self) -> GripperStatus:
-        """State of the newest gripper goal."""
-        return self.hand.status
-
-    @property
-    def gripper_goal_id(self) -> int:
-        """Number of the newest gripper goal; 0 before the first, never used twice."""
-        return self.hand.goal_id
-
     def set_collision_limits(self, limits):
         """External wrench [6] (N, Nm, base frame) that trips a reflex. Raises ValueError unless all are positive."""
         limits = np.array(limits, np.float64)
@@ -178,11 +155,6 @@ class World(ManagedArm):
         self._collision_limits = limits
 
     # -- what there is to see -----------------------------------------------------------------------------------
-
-    @property
-    def width_m(self) -> float:
-        """Gripper width."""
-        return self.hand.width_m
 
     def state(self) -> WorldState:
         """Copy of the present state. Raises SimulationError when a number is not finite."""
