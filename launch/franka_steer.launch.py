@@ -16,7 +16,7 @@ from launch.launch_description_sources import AnyLaunchDescriptionSource
 from launch_ros.actions import Node
 
 from lpds_ros import bringup
-from lpds_ros.arguments import ARGUMENTS, typed
+from lpds_ros.arguments import ARGUMENTS, ours, typed
 from lpds_ros.environment import ros_environment
 from lpds_ros.included import Include, launch_file
 from lpds_ros.run_folder import open_run
@@ -38,7 +38,7 @@ def _beside(plan, part):
 
 
 def _nodes(context):
-    plan = bringup.plan(typed(dict(context.launch_configurations)))
+    plan = bringup.plan(typed(ours(context.launch_configurations)))
     others = [_beside(plan, part) for part in plan.beside]
     run_dir = open_run(plan)
     environment = [SetEnvironmentVariable(name, value) for name, value in ros_environment(run_dir).items()]

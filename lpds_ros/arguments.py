@@ -1,6 +1,7 @@
 """The launch arguments: names, types, defaults, help; read from `name:=value` words or from texts. No ROS."""
 
 import dataclasses
+import difflib
 import typing
 from dataclasses import dataclass
 
@@ -8,6 +9,9 @@ from lpds_ros.config import nearest
 from lpds_ros.parameters import ParameterError, build_parameters, parameter
 from lpds_ros.robot.command_modes import COMMAND_MODES
 from lpds_ros.steering.params import SteeringParams
+
+
+SLIP = 0.8  # two names this alike, of 1, are one of them mistyped
 
 
 class LaunchError(ValueError):
@@ -162,6 +166,15 @@ def parse(pairs: list[str]) -> Arguments:
             raise LaunchError(f"'{pair}': launch arguments are written name:=value")
         values[name] = text
     return typed(values)
+
+
+def ours(configurations: dict[str, str]) -> dict[str, str]:
+    """Of a launch context's configurations those that are our arguments, or look like a slip of one, which `typed` refuses.
+
+    The others belong to whoever has included our launch file.
+    """
+    names = [argument.name for argument in ARGUMENTS]
+    return {name: text for name, text in configurations.items() if difflib.get_close_matches(name, names, 1, SLIP)}
 
 
 def typed(values: dict[str, str]) -> Arguments:

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from lpds_ros import bringup
-from lpds_ros.arguments import ARGUMENTS, LaunchError, parse, show_arguments, typed
+from lpds_ros.arguments import ARGUMENTS, LaunchError, ours, parse, show_arguments, typed
 from lpds_ros.bringup import plan, processes
 from lpds_ros.config import ConfigError
 from lpds_ros.contract import load_contract
@@ -69,6 +69,12 @@ def test_a_wrong_argument_says_what_is_accepted(word, told):
 def test_arguments_that_do_not_go_together_are_refused(values, told):
     with pytest.raises(LaunchError, match=re.escape(told)):
         plan(typed(values))
+
+
+def test_arguments_of_a_launch_file_that_includes_ours_are_its_own():
+    assert ours({"robot": "mock", "use_rviz": "true"}) == {"robot": "mock"}
+    with pytest.raises(LaunchError, match="did you mean 'robot'"):
+        typed(ours({"robto": "real"}))
 
 
 def test_without_arguments_it_is_the_simulation():
