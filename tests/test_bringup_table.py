@@ -107,6 +107,17 @@ def test_without_images_in_the_contract_no_camera_starts_by_itself(there):
     assert {p.name: p.parameters for p in processes(there | {"camera": "sim"})}["sim"]["camera"] == "sim"
 
 
+def test_a_prior_that_sees_gets_the_simulations_cameras_or_as_many_as_it_listens_to(tmp_path):
+    seeing = {"prior": "lift_images", "run_dir": str(tmp_path / "run")}
+    assert {p.name: p.parameters for p in processes(seeing)}["sim"]["camera"] == "sim"
+    assert {p.name: p.parameters for p in processes(seeing | {"camera": "none"})}["sim"]["camera"] == "none"
+    with pytest.raises(LaunchError, match="stream 'wrist' .* listens to camera/wrist/color/image_raw.*cameras are camera:"):
+        plan(typed(seeing | {"camera": "realsense"}))
+    both = seeing | {"camera": "realsense", "camera_serials": "camera=1,wrist=2"}
+    nodes = {p.name: p.parameters for p in processes(both)}
+    assert nodes["sim"]["camera"] == "none" and {"camera", "camera_wrist"} < nodes.keys()
+
+
 def test_every_realsense_has_a_process_and_a_node_name_of_its_own(there):
     one = {p.name: p for p in processes(there | {"camera": "realsense"})}["camera"]
     assert one.parameters == {"camera_name": "camera", "serial_no": "", "profile": "640x480x30"}
