@@ -211,3 +211,102 @@ def test_the_node_measures_the_cube_in_the_simulation(ros):
     assert np.linalg.norm(p - p_true) < 4e-3 and 2 * np.arccos(min(1.0, abs(q @ q_true))) < np.deg2rad(2.0)
     (info,) = client.node.get_publishers_info_by_topic("/lpds/object_pose")
     assert info.node_name == "markers" and info.qos_profile.reliability == qos.CONTROL.reliability
+
+
+@pytest.mark.parametrize("place, camera", [("hand", "camera"), ("table", "wrist")])
+def test_a_board_in_the_simulation_is_where_it_is_said_to_be(place, camera):
+    pytest.importorskip("mujoco", reason="pip install 'lpds_ros[sim]'")
+    from lpds_ros.geometry import pose_matrix
+    from lpds_ros.nodes.sim_prints import BOARD_PLACES, board_print
+    from lpds_ros.perception.calibration.board import load_board
+    from lpds_ros.perception.calibration.camera_info import camera_info
+    from lpds_ros.perception.calibration.hand_eye import board_pose
+    from lpds_ros.sim.camera import OPTICAL, Camera, CameraError, load_view
+    from lpds_ros.sim.world import World
+
+    board, view = load_board(), load_view(camera)
+    world = World("lift", control_period_ns=50_000_000, prints=(board_print(board, place),))
+    try:
+        eye = Camera(world.model, view)
+    except CameraError as error:
+        pytest.skip(str(error))
+    seen = board.detect(eye.colour(world.data.qpos))
+    eye.close()
+    k = np.array([[view.focal_px, 0, view.centre_px[0]], [0, view.focal_px, view.centre_px[1]], [0, 0, 1.0]])
+    found = board_pose(seen, camera_info(camera, (view.width_px, view.height_px), k, np.zeros(5)))
+
+    def body(name):
+        there = world.data.body(name if name != "base" else "world")
+        pose = np.eye(4)
+        pose[:3, :3], pose[:3, 3] = there.xmat.reshape(3, 3), there.xpos
+        return pose
+
+    link = np.eye(4)
+    link[:3, :3], link[:3, 3] = view.axes(), view.position_m
+    optical = body(view.mounted_on) @ link @ pose_matrix(np.zeros(3), np.array(OPTICAL))
+    name, position, orientation = BOARD_PLACES[place]
+    middle = body(name) @ pose_matrix(np.array(position), np.array(orientation))
+    corner = np.eye(4)  # the board's frame has its y down and its z into the paper
+    corner[:3, :3], corner[:3, 3] = np.diag([1.0, -1.0, -1.0]), (-board.size_m[0] / 2, board.size_m[1] / 2, 0.0)
+    m, rad = difference(optical @ found, middle @ corner)
+    assert m < 6e-3 and rad < np.deg2rad(1.5)
+
+
+def test_a_camera_on_the_hand_measures_too(ros, tmp_path):
+    """Pictures, intrinsics and frames of a camera on the hand, and poses of the hand that come before and after the picture."""
+    pytest.importorskip("rclpy")
+    from geometry_msgs.msg import PoseStamped
+    from sensor_msgs.msg import CameraInfo, Image
+    from tf2_msgs.msg import TFMessage
+
+    from lpds_ros.geometry import from_rotation_matrix
+    from lpds_ros.nodes import qos
+    from lpds_ros.nodes.markers import MarkersNode
+    from lpds_ros.nodes.messages import pose_arrays, pose_stamped_msg, stamp_msg, stamp_ns
+    from lpds_ros.nodes.sim_messages import transform_msg
+    from lpds_ros.perception.calibration.calib_file import Calibration, Frames, transform_of, write_calibration
+
+    node = ros.node("cell")
+    family = cv2.aruco.getPredefinedDictionary(cv2.aruco.DICT_4X4_50)
+    picture = np.full((480, 640), 255, np.uint8)
+    picture[190:290, 270:370] = family.generateImageMarker(0, 100)
+    pictures = node.create_publisher(Image, "camera/wrist/color/image_raw", 1)
+    infos = node.create_publisher(CameraInfo, "camera/wrist/color/camera_info", 1)
+    hands = node.create_publisher(PoseStamped, "franka_robot_state_broadcaster/current_pose", qos.ROBOT_HISTORY)
+    fixed = node.create_publisher(TFMessage, "/tf_static", qos.LATCHED)
+    wrong = pose_of([0.3, 0, 0], [0.5, 0.5, 0.5])
+    in_link = pose_of([0.1, 0, 0], [0, 0.01, 0])
+    frames = [("fr3_hand_tcp", "wrist_link", wrong), ("wrist_link", "wrist_color_optical_frame", in_link)]
+    frames = [(parent, child, m[:3, 3].tolist(), from_rotation_matrix(m[:3, :3]).tolist()) for parent, child, m in frames]
+    fixed.publish(TFMessage(transforms=[transform_msg(1, frame) for frame in frames]))
+    on_hand = pose_of([0.0, 0.2, 0.0], [0.06, 0.0, -0.04])
+    calib = tmp_path / "wrist.calib"
+    write_calibration(calib, Calibration(Frames("w", "eye_in_hand", "base", "fr3_hand_tcp", "wrist_link"), transform_of(on_hand)))
+    heard = []
+    node.create_subscription(PoseStamped, "lpds/object_pose", heard.append, qos.CONTROL)
+    markers = str(resource("calibration/markers_cube.yaml"))
+    parameters = {"markers": markers, "camera": "camera/wrist/color", "calibration": str(calib)}
+    ros.add(MarkersNode(context=ros.context, parameters=parameters))
+    info = CameraInfo(width=640, height=480, distortion_model="plumb_bob", d=[0.0] * 5)
+    info.k = np.array([600.0, 0, 319.5, 0, 600.0, 239.5, 0, 0, 1])
+    info.r, info.p = np.eye(3).ravel(), np.zeros(12)
+    stamp = SECOND
+
+    def say():
+        nonlocal stamp
+        stamp += 100_000_000
+        infos.publish(info)
+        hands.publish(pose_stamped_msg(stamp - 10_000_000, [0.4, 0.0, 0.3], [1.0, 0, 0, 0]))
+        message = Image(height=480, width=640, encoding="mono8", step=640, data=picture.tobytes())
+        message.header.stamp, message.header.frame_id = stamp_msg(stamp), "wrist_color_optical_frame"
+        pictures.publish(message)
+        hands.publish(pose_stamped_msg(stamp + 10_000_000, [0.6, 0.0, 0.3], [1.0, 0, 0, 0]))
+
+    ros.wait(lambda: heard, what="the object's pose", saying=say)
+    hand = pose_of([np.pi, 0, 0], [0.5, 0.0, 0.3])
+    camera = hand @ on_hand @ in_link
+    before_camera = pose_of([np.pi, 0, 0], [0.0, 0.0, 600 * 0.036 / 100])  # a hundred pixels, in the middle
+    position, _ = pose_arrays(heard[0].pose)
+    expected = camera @ before_camera @ inverse_pose(CUBE.markers[0].pose)
+    assert stamp_ns(heard[0].header.stamp) % 100_000_000 == 0
+    assert np.linalg.norm(position - expected[:3, 3]) < 2e-3, "by the calibration, at the hand's place between two poses"

@@ -55,7 +55,7 @@ def take(args, session: Session, guide: Guide, pose_topic: str = "") -> Known:
     print(f"{len(session.pictures)} pictures in {session.folder}. Taken by themselves while board and arm rest; Ctrl-C: enough.")
     try:
         with Listener(args.topic, pose_topic, args.namespace) as listener:
-            while not (stop.wait(LOOK_S) or guide.done):
+            while not (stop.wait(LOOK_S) or (guide.done and last is not None)):
                 listener.check()
                 heard = listener.node.take()
                 if heard is None:

@@ -50,6 +50,7 @@ def draw_hand_eye(result: HandEye, path: Path):
     _axes(space, fixed, 2 * AXIS_M)
     space.text(*fixed[:3, 3], "board" if in_hand else "camera", fontsize=8, color=INK)
     space.set_aspect("equal")
+    space.locator_params(nbins=4)
     space.set(xlabel="x, m", ylabel="y, m", zlabel="z, m")
     space.set_title(f"base frame: the {'camera' if in_hand else 'board'} at each sample", loc="left", fontsize=9)
     off = np.array(list(result.residuals.values()))

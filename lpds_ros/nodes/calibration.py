@@ -53,7 +53,7 @@ class CalibrationNode(LpdsNode):
         self.create_subscription(CameraInfoMsg, info_topic, self._on_info, qos.ROBOT_STATE)
         self.create_subscription(TFMessage, "/tf_static", self._on_frames, qos.LATCHED)
         if pose_topic:
-            self.create_subscription(PoseStamped, pose_topic, self._on_pose, qos.ROBOT_STATE)
+            self.create_subscription(PoseStamped, pose_topic, self._on_pose, qos.ROBOT_HISTORY)
 
     def _on_image(self, message: Image):
         self._image = message

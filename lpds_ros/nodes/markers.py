@@ -73,7 +73,7 @@ class MarkersNode(LpdsNode):
         if self._info is None:
             self.create_subscription(CameraInfo, f"{p.camera}/camera_info", self._on_info, qos.ROBOT_STATE)
         self.create_subscription(TFMessage, FIXED_FRAMES, self._on_frames, qos.LATCHED)
-        self.create_subscription(PoseStamped, p.pose_topic, self._on_hand, qos.ROBOT_STATE)
+        self.create_subscription(PoseStamped, p.pose_topic, self._on_hand, qos.ROBOT_HISTORY)
         self.create_subscription(Image, f"{p.camera}/image_raw", self._on_image, qos.ROBOT_STATE)
         self.create_timer(1.0, self._look, clock=Clock(clock_type=ClockType.STEADY_TIME))
 

@@ -16,6 +16,8 @@ def _profile(depth: int, reliable: bool, latched: bool = False) -> QoSProfile:
 ROBOT_STATE = _profile(1, reliable=False)
 # realsense2_camera's images are reliable; best effort is heard from it and from drivers that are not. The newest alone counts.
 IMAGE = _profile(1, reliable=False)
+# The same topics for who wants to know where something was at a picture's time: while it works on one, none may be lost.
+ROBOT_HISTORY = _profile(100, reliable=False)
 # Observations, operator commands, task state: each one matters, a backlog does not.
 CONTROL = _profile(10, reliable=True)
 # Decisions and episodes: none may be lost between steering and recorder or learner. One that died and was started again gets

@@ -92,13 +92,15 @@ class SimNode(LpdsNode):
         return World(contract.task, control_period_ns=period_ns, prints=prints, controllers=self.controllers)
 
     def _prints(self):
-        """The markers on the object. Whoever measures them says where it is; the simulation says the truth elsewhere."""
-        if not self.params.markers:
+        """A board; markers on the object: whoever measures them says where it is, the simulation says the truth elsewhere."""
+        if not (self.params.markers or self.params.board):
             return ()
-        from lpds_ros.nodes.sim_prints import object_prints
+        from lpds_ros.nodes.sim_prints import board_print, object_prints
+        from lpds_ros.perception.calibration.board import load_board
         from lpds_ros.perception.marker_set import load_markers
 
-        return object_prints(load_markers(self.params.markers))
+        board = (board_print(load_board(), self.params.board),) if self.params.board else ()
+        return board + (object_prints(load_markers(self.params.markers)) if self.params.markers else ())
 
     def _make_camera(self, contract: Contract):
         from lpds_ros.nodes.sim_camera import CameraStreams

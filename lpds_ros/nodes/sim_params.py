@@ -29,6 +29,7 @@ class Parameters:
     markers: str = parameter(
         "", "YAML of markers to stick onto the object; its true pose is then on lpds/true_object_pose, and `markers` measures it"
     )
+    board: str = parameter("", "where calibration/charuco.yaml's board is, to try a calibration", choices=("", "hand", "table"))
     target_timeout_s: float = parameter(
         0.0, "silence of streamed targets that brakes the arm (realtime); 0: never, as on a robot", "s", range=(0.0, 10.0)
     )

@@ -10,7 +10,7 @@ import numpy as np
 
 from lpds_ros.geometry import from_rotation_matrix, to_rotation_vector
 
-MIN_FIRST_RAD, MIN_SECOND_RAD = np.deg2rad(20.0), np.deg2rad(10.0)
+MIN_MOST_RAD, MIN_SECOND_RAD = np.deg2rad(30.0), np.deg2rad(8.0)
 NEW_RAD, NEW_M = np.deg2rad(5.0), 0.03  # a pose nearer than both to an earlier one says nothing new
 
 
@@ -30,10 +30,10 @@ class Turns:
     def lacking(self) -> str:
         """Which turns are missing, or ""."""
         first, second = np.rad2deg(self.rms_rad[:2])
-        if self.rms_rad[0] < MIN_FIRST_RAD:
+        if self.most_rad < MIN_MOST_RAD:
             return (
-                f"the hand turned by {first:.1f}° (root mean square between poses, {np.rad2deg(self.most_rad):.0f}° at most), "
-                f"{np.rad2deg(MIN_FIRST_RAD):.0f}° are needed: turn it farther, by 30° and more, not only sideways"
+                f"the hand turned by {np.rad2deg(self.most_rad):.0f}° at most between two poses, {np.rad2deg(MIN_MOST_RAD):.0f}° "
+                "are needed: turn it farther, not only sideways"
             )
         if self.rms_rad[1] < MIN_SECOND_RAD:
             return (
