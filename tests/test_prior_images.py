@@ -20,6 +20,7 @@ from lpds_ros.prior.checkpoint import load_checkpoint
 from lpds_ros.prior.config import PriorError
 from lpds_ros.prior.encoders import EncoderSession
 from lpds_ros.prior.export import export
+from lpds_ros.prior.export_encoders import demonstrated_states
 from lpds_ros.prior.given import Given, encode_demos, read_given
 from lpds_ros.prior.samples import Samples
 from lpds_ros.prior.train import make_decoder, train
@@ -126,6 +127,14 @@ def test_the_bundle_encodes_as_torch_did_and_its_decoder_takes_the_features(pict
         np.testing.assert_allclose(session.encode(name, picture), expected, atol=1e-5)
     assert bundle.info.encoders == {"front": "encoder-front.onnx", "wrist": "encoder-wrist.onnx"}
     assert set(bundle.info.encoders.values()) < set(bundle.info.files)
+
+
+def test_variants_are_judged_on_states_that_hold_what_the_encoders_saw(pictured_bundle, contract):
+    demo = pictured_demos(contract)[0]
+    states = demonstrated_states(pictured_bundle.path.parent / "run", [demo])
+    session, where = EncoderSession(pictured_bundle), contract.feature_slices()["wrist_features"]
+    expected = [session.encode("wrist", picture) for picture in demo.images["wrist"]]
+    np.testing.assert_allclose(states[:, where], expected, atol=1e-5)
 
 
 def test_an_encoder_that_answers_otherwise_is_refused(pictured_bundle, tmp_path):

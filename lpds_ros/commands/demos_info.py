@@ -29,6 +29,9 @@ def run(args) -> int:
     print(
         f"operators       {', '.join(operators) or 'not named'}; seeds {len({demo.seed for demo in demos})} different\n"
     )
+    if contract.images:
+        sizes = (f"{name} {contract.streams[name].width_px} x {contract.streams[name].height_px}" for name in contract.images)
+        print(f"pictures        {', '.join(sizes)}, in {sum(bool(demo.images) for demo in demos)} of them\n")
     print(_action_table(demos, contract))
     for feature, where in contract.feature_slices().items():
         if feature.endswith("position") and where.stop - where.start == 3:

@@ -57,17 +57,17 @@ def run(args) -> int:
     rollout = Rollout(bundle.contract, core, encode=EncoderSession(bundle).encode)
     args.out.mkdir(parents=True)
     store, pushed, won = ActorStore(args.out / "actor"), 0, []
+    stop = threading.Event()
 
     def learn():
         nonlocal pushed
-        while learner.owed and not learner.frozen:
+        while learner.owed and not (learner.frozen or stop.is_set()):
             learner.update()
             if learner.updates - max(pushed, config.critic_warmup_updates) >= config.push_every:
                 parameters, pushed = learner.actor_parameters(), learner.updates
                 store.write(parameters.version, pack_weights(parameters))
                 core.install_weights(parameters)
 
-    stop = threading.Event()
     before = signal.signal(signal.SIGINT, lambda *_: stop.set())
     start_s = time.monotonic()
     try:

@@ -46,14 +46,13 @@ def add_arguments(parser):
 
 def run(args) -> int:
     from lpds_ros.prior.checkpoint import load_checkpoint
-    from lpds_ros.prior.dataset import chunks
     from lpds_ros.prior.export import export
+    from lpds_ros.prior.export_encoders import demonstrated_states
 
     states = None
     if args.demos:
-        contract = load_checkpoint(args.checkpoint).contract
-        demos, _ = read_all(args.demos, contract)
-        states, _ = chunks(demos, contract)
+        demos, _ = read_all(args.demos, load_checkpoint(args.checkpoint).contract)
+        states = demonstrated_states(args.checkpoint, demos)
     named = {"name": args.name, "licence": args.licence, "overwrite": args.overwrite, "delay": args.delay, "reward": args.reward}
     named |= {"prefix": args.prefix, "variants": tuple(args.variants), "states": states}
     bundle = export(args.checkpoint, args.out, **named)

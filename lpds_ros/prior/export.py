@@ -35,11 +35,11 @@ from lpds_ros.prior.bundle import (
 )
 from lpds_ros.prior.checkpoint import load_checkpoint
 from lpds_ros.prior.config import PriorError
-from lpds_ros.prior.encoders import EncoderSession, open_encoder
+from lpds_ros.prior.encoders import EncoderSession
+from lpds_ros.prior.export_encoders import given_encoder, write_encoders
 from lpds_ros.prior.fold import fold_norms
-from lpds_ros.prior.given import ENCODER, Given, read_given
 from lpds_ros.prior.measure import GATE, machine, paced_ms, rmse
-from lpds_ros.prior.parts import OPSET, export_conditioner, export_encoder, export_step
+from lpds_ros.prior.parts import OPSET, export_conditioner, export_step
 from lpds_ros.prior.quantise import has_vnni, quantise
 from lpds_ros.prior.runtime import open_model
 from lpds_ros.prior.sampler import Decoder, time_steps
@@ -90,11 +90,11 @@ def export(
     if unknown := set(variants) - set(FASTER):
         raise PriorError(f"variants {sorted(unknown)} are not known; beside fp32 there is {', '.join(FASTER)}")
     decoder = make_decoder(checkpoint)
-    given = _given(Path(checkpoint_directory), checkpoint)
+    given = given_encoder(checkpoint_directory, checkpoint)
     try:
         # `actor/` of the bundle it replaces goes with it: it belongs to that prior
         with replaced_folder(out) as fresh:
-            encoders, pictures = _write_encoders(fresh, decoder.network.encoders, given, checkpoint)
+            encoders, pictures = write_encoders(fresh, decoder.network.encoders, given, checkpoint)
             _write(decoder, checkpoint, fresh, name or out.name, licence, prefix, variants, states, encoders, pictures)
             for variant in ("fp32", *variants):
                 DecoderSession(load_bundle(fresh), "cpu", variant=variant)
@@ -102,34 +102,6 @@ def export(
     except BundleError as error:
         raise PriorError(f"export failed, no bundle was written: {error}") from None
     return load_bundle(out)
-
-
-def _given(directory: Path, checkpoint) -> Given | None:
-    """The frozen encoder that the prior was trained on, where it was. Raises PriorError when it is not the one kept."""
-    if checkpoint.config.encoder != "given":
-        return None
-    given = read_given(directory / ENCODER)
-    if given.digest != checkpoint.demos["encoder"]:
-        trained_on = checkpoint.demos["encoder"]
-        raise PriorError(f"{directory / ENCODER}: sha256 {given.digest[:12]}, trained on {trained_on[:12]}: damaged")
-    return given
-
-
-def _write_encoders(folder: Path, trained, given: Given | None, checkpoint) -> tuple[dict[str, str], dict[str, np.ndarray]]:
-    """(stream -> file written, golden pictures with the features that torch, or the given model, makes of them)."""
-    files, arrays = {}, {}
-    for stream, pictures in checkpoint.part("golden").items():
-        if given is not None:
-            files[stream], model = ENCODER, given.model
-            session = open_encoder(model, "cpu", 1, ENCODER)
-            features = np.concatenate([session.run(["features"], {"image": one[None]})[0] for one in pictures.numpy()])
-        else:
-            files[stream], model = f"{Path(ENCODER).stem}-{stream}.onnx", export_encoder(trained[stream], pictures)
-            with torch.no_grad():
-                features = trained[stream](pictures).numpy()
-        write_whole(folder / files[stream], model)
-        arrays |= {f"image_{stream}": pictures.numpy(), f"features_{stream}": features}
-    return files, arrays
 
 
 def _write(decoder, checkpoint, folder: Path, name: str, licence: str, prefix: bool, faster, states, encoders, pictures):
