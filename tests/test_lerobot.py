@@ -1,15 +1,18 @@
 """LeRobot's data sets, both layouts, in and out: episodes cut right, numbers where the mapping puts them, harm refused."""
 
 import dataclasses
+import io
 import json
 
 import numpy as np
 import pytest
+from pictured import SIDE, pictured_demos
+from pictured import small_contract as seeing_contract
 from synthetic_demos import small_contract, synthetic_demos
 
 pa = pytest.importorskip("pyarrow", reason="pip install 'lpds_ros[lerobot]'")
 
-from lerobot_files import MAPPING, episode, write_info, write_v21, write_v30  # noqa: E402
+from lerobot_files import FEATURES, MAPPING, episode, write_info, write_v21, write_v30  # noqa: E402
 from pyarrow import parquet  # noqa: E402
 
 from lpds_ros.cli import main  # noqa: E402
@@ -19,8 +22,10 @@ from lpds_ros.data.demos import read_demos, write_demos_hdf5  # noqa: E402
 from lpds_ros.data.lerobot_read import read_lerobot  # noqa: E402
 from lpds_ros.data.lerobot_write import write_lerobot  # noqa: E402
 from lpds_ros.data.mapping import MappingError, load_mapping  # noqa: E402
+from lpds_ros.data.video import VideoWriter  # noqa: E402
+from lpds_ros.images import fitted  # noqa: E402
 
-CONTRACT = small_contract()
+CONTRACT, SEES = small_contract(), seeing_contract()
 WRITE = {"v2.1": write_v21, "v3.0": write_v30}
 
 
@@ -175,3 +180,95 @@ def test_the_verb_converts_out_and_back(tmp_path, capsys):
     (tmp_path / "mine").mkdir()
     assert main(["demos", "convert", str(back), str(tmp_path / "mine"), "--to", "lerobot", "--overwrite"]) == 2
     assert "is no LeRobotDataset" in capsys.readouterr().err
+
+
+# -- images ------------------------------------------
+
+
+def blocks(demos):
+    """The demonstrations with pictures that survive a codec: large blocks of one colour, another in each tick."""
+    for i, demo in enumerate(demos):
+        colours = np.random.default_rng(i).integers(40, 215, (len(demo), 2, 2, 3), np.uint8)
+        front = colours.repeat(SIDE // 2, axis=1).repeat(SIDE // 2, axis=2)
+        yield dataclasses.replace(demo, images={"front": front, "wrist": front[:, ::-1].copy()})
+
+
+@pytest.fixture
+def pictured(tmp_path):
+    pytest.importorskip("av", reason="pip install 'lpds_ros[lerobot]'")
+    demos = list(blocks(pictured_demos(SEES, count=3)))
+    return demos, write_lerobot(tmp_path / "pictured", demos, SEES)
+
+
+def test_pictures_become_videos_of_many_episodes_and_come_back_to_their_ticks(pictured):
+    demos, root = pictured
+    found = read_lerobot(root)
+    assert found.contract == SEES
+    for again, demo in zip(found.demonstrations, demos, strict=True):
+        assert again.observations.tobytes() == demo.observations.tobytes() and again.actions.tobytes() == demo.actions.tobytes()
+        for stream in ("front", "wrist"):
+            off = np.abs(again.pictures(stream).astype(int) - demo.images[stream].astype(int))
+            assert off.mean() < 12, f"{stream}: of the same tick; another one's is some 60 off"
+    info = json.loads((root / "meta/info.json").read_text())
+    video = info["features"]["observation.images.front"]
+    assert (video["dtype"], video["shape"], video["names"]) == ("video", [SIDE, SIDE, 3], ["height", "width", "channels"])
+    assert info["features"]["observation.state"]["names"] == [*(f"ee_position.{i}" for i in range(3)), "gripper_width"]
+    assert len(list(root.glob("videos/observation.images.wrist/chunk-000/*.mp4"))) == 1
+    listed = parquet.read_table(root / "meta/episodes/chunk-000/file-000.parquet").to_pylist()
+    times = [(e["videos/observation.images.front/from_timestamp"], e["length"] / 20) for e in listed]
+    assert [begin for begin, _ in times] == pytest.approx([0.0, times[0][1], times[0][1] + times[1][1]])
+    stats = json.loads((root / "meta/stats.json").read_text())["observation.images.front"]
+    seen = np.concatenate([demo.images["front"] for demo in demos]).reshape(-1, 3) / 255.0
+    assert np.array(stats["mean"]).shape == (3, 1, 1) and np.ravel(stats["mean"]) == pytest.approx(seen.mean(axis=0))
+    assert np.ravel(stats["std"]) == pytest.approx(seen.std(axis=0)) and stats["count"] == [sum(map(len, demos))]
+
+
+def test_a_video_that_is_shorter_or_another_says_where(pictured):
+    demos, root = pictured
+    (path,) = root.glob("videos/observation.images.front/chunk-000/*.mp4")
+    with VideoWriter(path, 20, SIDE, SIDE) as video:
+        for picture in demos[0].images["front"]:
+            video.add(picture)
+    with pytest.raises(DemoError, match=r"file-000.mp4: no picture at 0.600 s, 20 a second expected"):
+        read_lerobot(root)
+    path.write_bytes(b"no video")
+    with pytest.raises(DemoError, match="file-000.mp4: not a readable video"):
+        read_lerobot(root)
+    path.unlink()
+    with pytest.raises(DemoError, match="no such file"):
+        read_lerobot(root)
+
+
+def png(picture) -> bytes:
+    import av
+
+    out = io.BytesIO()
+    with av.open(out, "w", format="image2pipe") as container:
+        stream = container.add_stream("png")
+        stream.height, stream.width, stream.pix_fmt = *picture.shape[:2], "rgb24"
+        frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return out.getvalue()
+
+
+def test_images_inside_the_rows_through_a_mapping(tmp_path, episodes):
+    """dtype image: PNG files in the parquet, of 32 x 24 pixels; the contract asks for 16 x 16."""
+    pytest.importorskip("av")
+    root, rng = write_v21(tmp_path / "set", episodes[:2]), np.random.default_rng(1)
+    shown = [rng.integers(0, 255, (len(states), 24, 32, 3), np.uint8) for states, _ in episodes[:2]]
+    for index, pictures in enumerate(shown):
+        path = root / f"data/chunk-000/episode_{index:06d}.parquet"
+        column = pa.array([{"bytes": png(picture), "path": f"{i}.png"} for i, picture in enumerate(pictures)])
+        parquet.write_table(parquet.read_table(path).append_column("cam", column), path)
+    camera = {"dtype": "image", "shape": [24, 32, 3], "names": ["height", "width", "channels"]}
+    write_info(root, "v2.1", episodes[:2], features=FEATURES | {"cam": camera})
+    text = MAPPING[: MAPPING.index("  object_position")] + MAPPING[MAPPING.index("action:") :]
+    text += "images: {front: cam, wrist: cam}\n"
+    (tmp_path / "m.yaml").write_text(text)
+    found = read_lerobot(root, SEES, load_mapping(tmp_path / "m.yaml")).demonstrations
+    for demo, pictures in zip(found, shown, strict=True):
+        assert np.array_equal(demo.pictures("wrist"), [fitted(picture, SEES.streams["wrist"]) for picture in pictures])
+    (tmp_path / "m.yaml").write_text(text.replace("front: cam", "front: camm"))
+    with pytest.raises(MappingError, match=r"no images 'camm', which are to be stream 'front'; it has: .*cam image\[24, 32, 3\]"):
+        read_lerobot(root, SEES, load_mapping(tmp_path / "m.yaml"))

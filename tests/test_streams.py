@@ -4,10 +4,11 @@ import logging
 
 import numpy as np
 import pytest
+from mcap.reader import make_reader
 from mcap.writer import CompressionType, Writer
 from pictured import small_contract
 from recordings import START_NS, Wire, record_live
-from rosbags.rosbag2 import StoragePlugin
+from rosbags.rosbag2 import Reader, StoragePlugin
 from rosbags.rosbag2 import Writer as BagWriter
 from steering_fakes import lift
 
@@ -92,6 +93,17 @@ def test_what_is_no_bag_is_refused(tmp_path, name, text):
     (tmp_path / "x.db3").write_bytes(b"no database")
     with pytest.raises(DemoError, match=text):
         list(raw_messages(tmp_path / name, Definitions()))
+
+
+def test_others_read_our_bags(tmp_path):
+    count = record_live(tmp_path / "streams.mcap", CONTRACT, 10)
+    with Reader(tmp_path / "streams.mcap") as bag:
+        topics = {connection.topic: connection.msgtype for connection in bag.connections}
+        stamps = [stamp for _, stamp, _ in bag.messages()]
+    with (tmp_path / "streams.mcap").open("rb") as stream:
+        summary = make_reader(stream).get_summary()
+    assert topics["/franka_gripper/joint_states"] == "sensor_msgs/msg/JointState" and len(topics) == 6
+    assert stamps == sorted(stamps) and summary.statistics.message_count == len(stamps) > 10 * count
 
 
 def test_a_sink_holds_no_more_bytes_than_it_may(tmp_path, monkeypatch):

@@ -137,9 +137,10 @@ def read_lines(path: Path) -> list[dict]:
     return rows
 
 
-def state_names(contract: Contract) -> list[str]:
-    """A name for each number of an observation."""
-    return [f.name if f.size == 1 else f"{f.name}.{i}" for f in contract.observation for i in range(f.size)]
+def state_names(contract: Contract, pictured=()) -> list[str]:
+    """A name for each number of an observation that is not made of the `pictured` streams of images."""
+    features = [f for f in contract.observation if f.stream not in pictured]
+    return [f.name if f.size == 1 else f"{f.name}.{i}" for f in features for i in range(f.size)]
 
 
 def action_names(contract: Contract) -> list[str]:

@@ -1,12 +1,12 @@
 """Demonstrations out of a LeRobotDataset, v3.0 or v2.1, through a mapping. pyarrow; av where there are images."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
-from lpds_ros.contract import Contract, contract_from_dict
+from lpds_ros.contract import Contract, Stream, contract_from_dict
 from lpds_ros.data import lerobot
 from lpds_ros.data.demonstration import (
     MAX_TICKS,
@@ -29,6 +29,8 @@ from lpds_ros.data.mapping import (
     observations_of,
     outcome_of,
 )
+from lpds_ros.data.video import read_frames, read_pictures
+from lpds_ros.images import ImageError, fitted
 
 MAX_TABLE_BYTES = 4 << 30  # of the columns that are read, unpacked
 PLACES = ("episode_index", "length", "dataset_from_index", "dataset_to_index", "data/chunk_index", "data/file_index")
@@ -37,13 +39,44 @@ ROWS = ("episode_index", "frame_index", "index", "timestamp")
 
 @dataclass(frozen=True)
 class _Episode:
-    """first: global number of its first row, None in v2.1. videos: key to file and the second at which the episode begins."""
+    """first: global number of its first row, None in v2.1. videos: key to file and the second at which the episode begins.
+    rows: in its file.
+    """
 
     index: int
     length: int
     first: int | None
     data: Path
     videos: dict[str, tuple[Path, float]] = field(default_factory=dict)
+    rows: slice | None = None
+
+
+@dataclass(frozen=True)
+class _Pictures:
+    """Pictures of an episode in a data set, in the size that `stream` asks for. shape: (T, h, w, 3)."""
+
+    info: Info
+    key: str
+    episode: _Episode
+    stream: Stream
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.episode.length, self.stream.height_px, self.stream.width_px, 3
+
+    def read(self) -> np.ndarray:
+        """uint8 [T, h, w, 3]. Raises DemoError."""
+        shape, fps = self.info.features[self.key]["shape"], self.info.fps
+        if self.key in self.episode.videos:
+            path, begin_s = self.episode.videos[self.key]
+            found = read_frames(path, begin_s + np.arange(self.episode.length) / fps, fps, shape)
+        else:
+            path = self.episode.data
+            found = read_pictures(_contents(path, self.key, self.episode.rows), shape, f"{path}: {self.key}")
+        try:
+            return np.stack([fitted(picture, self.stream) for picture in found])
+        except ImageError as error:
+            raise DemoError(f"{path}: {self.key}: {error}") from None
 
 
 def read_lerobot(root, contract: Contract | None = None, mapping: Mapping | None = None) -> DemoFile:
@@ -69,9 +102,14 @@ def read_lerobot(root, contract: Contract | None = None, mapping: Mapping | None
             "delete 'episodes' from the first"
         )
     demos = []
+    for stream, key in mapping.images.items():
+        if info.features.get(key, {}).get("dtype") not in ("video", "image") or len(info.features[key]["shape"]) != 3:
+            raise MappingError(f"{root}: no images '{key}', which are to be stream '{stream}'; it has: {info.described()}")
     for episode, take in _episodes(info, _keys(mapping)):
         where = f"{root}: episode {episode.index}"
         demo = _demo(episode, take, mapping, contract, extras[episode.index] if extras else {}, where)
+        images = {name: _Pictures(info, key, episode, contract.streams[name]) for name, key in mapping.images.items()}
+        demo = replace(demo, images=images)
         check_demo(demo, contract, where)
         demos.append(demo)
     return DemoFile(demos, contract, digest_demos(demos))
@@ -79,18 +117,23 @@ def read_lerobot(root, contract: Contract | None = None, mapping: Mapping | None
 
 def _own_mapping(info: Info, contract: Contract) -> Mapping:
     """Of a data set written here: its names are the contract's. Raises MappingError for another."""
-    expected = {lerobot.STATE: lerobot.state_names(contract), lerobot.ACTION: lerobot.action_names(contract)}
+    images = {stream: lerobot.IMAGES + stream for stream in contract.images if lerobot.IMAGES + stream in info.features}
+    names = lerobot.state_names(contract, images)
+    expected = {lerobot.STATE: names, lerobot.ACTION: lerobot.action_names(contract)}
     if any(info.features.get(name, {}).get("names") != names for name, names in expected.items()):
         raise MappingError(
             f"{info.root}: which of its numbers is which feature of contract '{contract.name}'? Say it with --mapping "
             f"(docs/demonstrations.md). It has: {info.described()}"
         )
-    slices = contract.feature_slices()
+    observation, start = {}, 0
+    for feature in contract.observation:
+        if feature.stream not in images:
+            observation[feature.name] = FeatureSource(lerobot.STATE, tuple(range(start, start + feature.size)))
+            start += feature.size
     return Mapping(
-        observation={
-            name: FeatureSource(lerobot.STATE, tuple(range(where.start, where.stop))) for name, where in slices.items()
-        },
+        observation=observation,
         action=ActionSource(lerobot.ACTION),
+        images=images,
         reward=lerobot.REWARD,
         success=lerobot.SUCCESS,
     )
@@ -131,7 +174,7 @@ def _episodes(info: Info, keys: list[str]) -> Iterator[tuple[_Episode, object]]:
         if episode.data != path:
             path, columns = episode.data, _columns(episode.data, (*ROWS, *keys))
         rows = _rows_of(columns, episode, info)
-        yield episode, lambda key, rows=rows, columns=columns: columns[key][rows]
+        yield replace(episode, rows=rows), lambda key, rows=rows, columns=columns: columns[key][rows]
 
 
 def _places(info: Info) -> list[_Episode]:
@@ -199,6 +242,22 @@ def _columns(path: Path, names) -> dict[str, np.ndarray]:
             return {name: _array(table.column(name).combine_chunks(), f"{path}: column '{name}'") for name in names}
     except (OSError, pyarrow.ArrowException) as error:
         raise DemoError(f"{path}: not a readable parquet file: {' '.join(str(error).split())}") from None
+
+
+def _contents(path: Path, key: str, rows: slice) -> list[bytes]:
+    """The image files in a column of a parquet file: structs of bytes and path, of which only the bytes are looked at."""
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        with parquet.ParquetFile(path) as file:
+            column = file.read(columns=[key], use_threads=False).column(key)[rows]
+            found = [row["bytes"] for row in column.to_pylist()]
+    except (OSError, pyarrow.ArrowException, KeyError, TypeError) as error:
+        raise DemoError(f"{path}: column '{key}' is no images: {' '.join(str(error).split())}") from None
+    if any(not isinstance(content, bytes) for content in found):
+        raise DemoError(f"{path}: column '{key}' has images that lie in other files; embed them, as LeRobot does by itself")
+    return found
 
 
 def _within(path: str, names) -> bool:

@@ -1,7 +1,8 @@
 """Demonstrations as a LeRobotDataset v3.0 that LeRobot itself opens. pyarrow; av where there are images.
 
-observation.state: the contract's observation, its numbers named; action; next.reward, next.done, next.success. Beside it
-meta/lpds.json: the contract, and of each episode what LeRobot has no place for, so that read back the numbers are the same.
+observation.state: the contract's observation, its numbers named, but for what is made of images: these are videos,
+observation.images.<stream>; action; next.reward, next.done, next.success. Beside it meta/lpds.json: the
+contract, and of each episode what LeRobot has no place for, so that read back the numbers are the same.
 """
 
 import json
@@ -12,11 +13,22 @@ import numpy as np
 from lpds_ros.contract import Contract, contract_to_dict
 from lpds_ros.data import lerobot
 from lpds_ros.data.demonstration import DemoError, Demonstration, check_demo
+from lpds_ros.data.lerobot_store import (
+    CHUNKS_SIZE,
+    DATA_MB,
+    VIDEO_MB,
+    Tables,
+    Videos,
+    flat,
+    merged,
+    picture_statistics,
+    statistics,
+    write_episodes,
+    write_json,
+    write_tasks,
+)
+from lpds_ros.data.video import PIXELS
 from lpds_ros.durable import replaced_folder
-
-QUANTILES = {"q01": 0.01, "q10": 0.10, "q50": 0.50, "q90": 0.90, "q99": 0.99}
-CHUNKS_SIZE, DATA_MB, VIDEO_MB = 1000, 100, 200  # LeRobot's own
-EPISODES_PER_FILE = 10_000
 
 
 def write_lerobot(root, demonstrations, contract: Contract) -> Path:
@@ -28,17 +40,25 @@ def write_lerobot(root, demonstrations, contract: Contract) -> Path:
         raise DemoError(f"{root}: LeRobot counts whole frames a second, '{contract.name}' ticks at {contract.rate_hz} Hz")
     for i, demo in enumerate(demonstrations):
         check_demo(demo, contract, f"demonstration {i}")
+        if demo.images.keys() != demonstrations[0].images.keys():
+            raise DemoError(f"demonstration {i} has pictures of {sorted(demo.images)}, another than the first")
     with replaced_folder(root) as folder:
         _write(folder, demonstrations, contract)
     return root
 
 
 def _write(root: Path, demos: list[Demonstration], contract: Contract):
-    features, fps = _features(contract), round(contract.rate_hz)
-    rows, episodes, written = _Tables(root), [], []
+    streams = sorted(demos[0].images)
+    features, fps = _features(contract, streams), round(contract.rate_hz)
+    rows, episodes, written, seen = Tables(root), [], [], []
+    videos = {stream: Videos(root, lerobot.IMAGES + stream, fps) for stream in streams}
     for index, demo in enumerate(demos):
         first = episodes[-1]["dataset_to_index"] if episodes else 0
-        columns = _columns(demo, index, first, fps)
+        columns, where, stats = _columns(demo, index, first, contract), {}, {}
+        for stream in streams:
+            pictures = demo.pictures(stream)
+            where |= videos[stream].add(pictures)
+            stats[lerobot.IMAGES + stream] = picture_statistics(pictures)
         episodes.append(
             {
                 "episode_index": index,
@@ -47,15 +67,19 @@ def _write(root: Path, demos: list[Demonstration], contract: Contract):
                 "dataset_from_index": first,
                 "dataset_to_index": first + len(demo),
                 **rows.add(_table(columns, features)),
-                **_flat({name: statistics(values) for name, values in columns.items()}),
+                **where,
+                **flat({name: statistics(values) for name, values in columns.items()} | stats),
             }
         )
         written.append(columns)
-    rows.close()
-    _write_episodes(root, episodes)
-    _write_tasks(root / lerobot.TASKS, contract.task)
-    whole = {name: np.concatenate([columns[name] for columns in written]) for name in written[0]}
-    _write_json(root / lerobot.STATS, {name: statistics(values) for name, values in whole.items()})
+        seen.append(stats)
+    for part in (rows, *videos.values()):
+        part.close()
+    write_episodes(root, episodes)
+    write_tasks(root / lerobot.TASKS, contract.task)
+    whole = {name: statistics(np.concatenate([columns[name] for columns in written])) for name in written[0]}
+    whole |= {name: merged([stats[name] for stats in seen]) for name in seen[0]}
+    write_json(root / lerobot.STATS, whole)
     info = {
         "codebase_version": lerobot.V30,
         "robot_type": "franka",
@@ -68,53 +92,38 @@ def _write(root: Path, demos: list[Demonstration], contract: Contract):
         "fps": fps,
         "splits": {"train": f"0:{len(demos)}"},
         "data_path": lerobot.DATA,
-        "video_path": None,
+        "video_path": lerobot.VIDEO if streams else None,
         "features": features,
     }
-    _write_json(root / lerobot.INFO, info)
-    _write_json(root / lerobot.OURS, _ours(demos, contract))
+    write_json(root / lerobot.INFO, info)
+    write_json(root / lerobot.OURS, _ours(demos, contract))
 
 
-class _Tables:
-    """Rows of many episodes in files of up to DATA_MB."""
-
-    def __init__(self, root: Path):
-        self._root, self._number, self._tables, self._size = root, 0, [], 0
-
-    def add(self, table) -> dict[str, int]:
-        """Append an episode; returns where it lies."""
-        if self._tables and self._size + table.nbytes > DATA_MB << 20:
-            self.close()
-            self._number += 1
-        self._tables.append(table)
-        self._size += table.nbytes
-        return {f"data/{name}": value for name, value in _place(self._number).items()}
-
-    def close(self):
-        """Write the file that is not full."""
-        import pyarrow
-        from pyarrow import parquet
-
-        path = self._root / lerobot.DATA.format(**_place(self._number))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        parquet.write_table(pyarrow.concat_tables(self._tables), path)
-        self._tables, self._size = [], 0
-
-
-def _place(number: int) -> dict[str, int]:
-    return {"chunk_index": number // CHUNKS_SIZE, "file_index": number % CHUNKS_SIZE}
-
-
-def _flat(stats: dict[str, dict]) -> dict[str, list]:
-    return {f"stats/{name}/{what}": values.tolist() for name, parts in stats.items() for what, values in parts.items()}
-
-
-def _features(contract: Contract) -> dict:
+def _features(contract: Contract, streams: list[str]) -> dict:
     def vector(names):
         return {"dtype": "float32", "shape": [len(names)], "names": names}
 
+    def video(stream):
+        height, width = contract.streams[stream].height_px, contract.streams[stream].width_px
+        return {
+            "dtype": "video",
+            "shape": [height, width, 3],
+            "names": ["height", "width", "channels"],
+            "info": {
+                "video.height": height,
+                "video.width": width,
+                "video.codec": "av1",
+                "video.pix_fmt": PIXELS,
+                "video.is_depth_map": False,
+                "video.fps": round(contract.rate_hz),
+                "video.channels": 3,
+                "has_audio": False,
+            },
+        }
+
     return {
-        lerobot.STATE: vector(lerobot.state_names(contract)),
+        lerobot.STATE: vector(lerobot.state_names(contract, streams)),
+        **{lerobot.IMAGES + stream: video(stream) for stream in streams},
         lerobot.ACTION: vector(lerobot.action_names(contract)),
         lerobot.REWARD: {"dtype": "float32", "shape": [1], "names": None},
         lerobot.DONE: {"dtype": "bool", "shape": [1], "names": None},
@@ -123,11 +132,13 @@ def _features(contract: Contract) -> dict:
     }
 
 
-def _columns(demo: Demonstration, index: int, first: int, fps: int) -> dict[str, np.ndarray]:
+def _columns(demo: Demonstration, index: int, first: int, contract: Contract) -> dict[str, np.ndarray]:
     ticks = len(demo)
     last = np.arange(ticks) == ticks - 1
+    slices = contract.feature_slices()
+    state = [demo.observations[:, slices[f.name]] for f in contract.observation if f.stream not in demo.images]
     return {
-        lerobot.STATE: demo.observations,
+        lerobot.STATE: np.concatenate(state, axis=1),
         lerobot.ACTION: demo.actions,
         lerobot.REWARD: demo.rewards,
         lerobot.DONE: last,
@@ -135,7 +146,7 @@ def _columns(demo: Demonstration, index: int, first: int, fps: int) -> dict[str,
         "index": np.arange(first, first + ticks),
         "episode_index": np.full(ticks, index),
         "frame_index": np.arange(ticks),
-        "timestamp": (np.arange(ticks) / fps).astype(np.float32),
+        "timestamp": (np.arange(ticks) / contract.rate_hz).astype(np.float32),
         "task_index": np.zeros(ticks, np.int64),
     }
 
@@ -163,52 +174,6 @@ def _huggingface(features: dict) -> dict[str, str]:
     return {"huggingface": json.dumps({"info": {"features": {name: value(feature) for name, feature in features.items()}}})}
 
 
-def statistics(values: np.ndarray) -> dict[str, np.ndarray]:
-    """LeRobot's statistics of [T, n] or [T], each of n numbers: over the rows."""
-    values = np.asarray(values, np.float64).reshape(len(values), -1)
-    return {
-        "min": values.min(axis=0),
-        "max": values.max(axis=0),
-        "mean": values.mean(axis=0),
-        "std": values.std(axis=0),
-        "count": np.array([len(values)]),
-        **{name: np.quantile(values, share, axis=0) for name, share in QUANTILES.items()},
-    }
-
-
-def _write_episodes(root: Path, episodes: list[dict]):
-    import pyarrow
-    from pyarrow import parquet
-
-    for number, start in enumerate(range(0, len(episodes), EPISODES_PER_FILE)):
-        here = {f"meta/episodes/{name}": value for name, value in _place(number).items()}
-        rows = [episode | here for episode in episodes[start : start + EPISODES_PER_FILE]]
-        path = root / lerobot.EPISODES.format(**_place(number))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        parquet.write_table(pyarrow.Table.from_pylist(rows), path)
-
-
-def _write_tasks(path: Path, task: str):
-    """pandas' layout: the task is the index of its row."""
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    number = {"pandas_type": "int64", "numpy_type": "int64", "metadata": None}
-    text = {"pandas_type": "unicode", "numpy_type": "object", "metadata": None}
-    pandas = {
-        "index_columns": ["__index_level_0__"],
-        "column_indexes": [{"name": None, "field_name": None, **text, "metadata": {"encoding": "UTF-8"}}],
-        "columns": [
-            {"name": "task_index", "field_name": "task_index", **number},
-            {"name": None, "field_name": "__index_level_0__", **text},
-        ],
-        "creator": {"library": "pyarrow", "version": pa.__version__},
-        "pandas_version": "2.2.0",
-    }
-    table = pa.table({"task_index": pa.array([0], pa.int64()), "__index_level_0__": [task]})
-    parquet.write_table(table.replace_schema_metadata({"pandas": json.dumps(pandas)}), path)
-
-
 def _ours(demos: list[Demonstration], contract: Contract) -> dict:
     return {
         "contract": contract_to_dict(contract),
@@ -223,8 +188,3 @@ def _ours(demos: list[Demonstration], contract: Contract) -> dict:
             for demo in demos
         ],
     }
-
-
-def _write_json(path: Path, tree: dict):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(tree, indent=4, default=np.ndarray.tolist), encoding="utf-8")

@@ -103,9 +103,13 @@ def load_mapping(path) -> Mapping:
     return build(Mapping, read_yaml(path), Path(path))
 
 
-def check_mapping(mapping: Mapping, contract: Contract, images: tuple[str, ...] = ()):
-    """Raise MappingError unless every feature of the contract, but those in `images`, has its source, and nothing else has."""
-    features = [feature.name for feature in contract.observation if feature.name not in images]
+def check_mapping(mapping: Mapping, contract: Contract):
+    """Raise MappingError unless every feature of the contract has its source, an image of it a key, and nothing else has."""
+    for stream in mapping.images:
+        if stream not in contract.images:
+            known = nearest(stream, contract.images)
+            raise MappingError(f"mapping: '{stream}' is no stream of images of contract '{contract.name}'{known}")
+    features = [feature.name for feature in contract.observation if feature.stream not in mapping.images]
     for name in mapping.observation:
         if name not in features:
             raise MappingError(f"mapping: '{name}' is no feature of contract '{contract.name}'{nearest(name, features)}")
@@ -128,9 +132,14 @@ def check_rate(found_hz: float, contract: Contract, where: str):
 
 
 def observations_of(mapping: Mapping, contract: Contract, take: Take, where: str) -> np.ndarray:
-    """float32 [T, d_o] in the contract's order. Raises DemoError for numbers that are not there or too many."""
+    """float32 [T, d_o] in the contract's order, zeros for what an encoder will make of images. Raises DemoError for numbers that
+    are not there or too many.
+    """
     columns = []
     for feature in contract.observation:
+        if feature.stream in mapping.images:
+            columns.append(None)
+            continue
         source = mapping.observation[feature.name]
         if source.difference:
             first, second = (_numbers(mapping.observation[name], take, where) for name in source.difference)
@@ -143,8 +152,11 @@ def observations_of(mapping: Mapping, contract: Contract, take: Take, where: str
                 "choose them with columns, or add them up with weights"
             )
         columns.append(values)
-    if len({len(column) for column in columns}) != 1:
-        raise DemoError(f"{where}: its arrays have different lengths: {sorted({len(column) for column in columns})}")
+    lengths = {len(column) for column in columns if column is not None}
+    if len(lengths) != 1:
+        raise DemoError(f"{where}: its arrays have different lengths: {sorted(lengths)}")
+    unseen = (np.zeros((*lengths, feature.size)) for feature in contract.observation)
+    columns = [zeros if column is None else column for column, zeros in zip(columns, unseen)]
     return np.concatenate(columns, axis=1).astype(np.float32)
 
 

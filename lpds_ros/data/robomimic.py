@@ -246,7 +246,8 @@ def _mapped_demo(group, contract: Contract, where: str, mapping: Mapping) -> Dem
     if "next_obs" in group:
         after = observations_of(mapping, contract, lambda key: take(key, "next_obs")[-1:], where)[0]
     actions = actions_of(mapping, contract, lambda key: take(key or ACTIONS), observations, where)
-    return Demonstration(observations, actions, rewards, success, final_observation=after)
+    images = {stream: _pictures(group, stream, contract, where, f"obs/{key}") for stream, key in mapping.images.items()}
+    return Demonstration(observations, actions, rewards, success, final_observation=after, images=images)
 
 
 def _contracts_demo(group, contract: Contract, where: str) -> Demonstration:
@@ -278,10 +279,11 @@ def _contracts_demo(group, contract: Contract, where: str) -> Demonstration:
     )
 
 
-def _pictures(group, stream: str, contract: Contract, where: str) -> _Pictures:
-    found = _dataset(group, f"obs/{stream}_image", where)
+def _pictures(group, stream: str, contract: Contract, where: str, key: str = "") -> _Pictures:
+    key = key or f"obs/{stream}_image"
+    found = _dataset(group, key, where)
     if found.dtype != np.uint8 or found.ndim != 4 or found.shape[3] != 3:
-        raise DemoError(f"{where}: 'obs/{stream}_image' must be uint8 [T, h, w, 3], it is {found.dtype} {found.shape}")
+        raise DemoError(f"{where}: '{key}' must be uint8 [T, h, w, 3], it is {found.dtype} {found.shape}")
     wanted = contract.streams[stream]
     shape = (len(found), wanted.height_px, wanted.width_px, 3)
     return _Pictures(Path(found.file.filename), found.name, wanted, shape)

@@ -1,6 +1,8 @@
 """Pictures to mp4 and back, in LeRobot's default encoding. Needs PyAV. Lossy: what comes back is near what went in, not equal."""
 
 import contextlib
+import io
+import os
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -25,6 +27,7 @@ class VideoWriter:
             raise DemoError(f"{path}: a video needs even sides of at most {MAX_SIDE_PX} pixels, not {width} x {height}")
         self.path, self.fps, self.frames = Path(path), fps, 0
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        os.environ.setdefault("SVT_LOG", "1")  # errors only: the encoder would write some twenty lines for each file
         self._container = av.open(str(path), "w")
         self._stream = self._container.add_stream(CODEC, Fraction(fps), options=OPTIONS)
         self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, PIXELS
@@ -45,8 +48,8 @@ class VideoWriter:
 
     @property
     def size(self) -> int:
-        """Bytes on the disk so far."""
-        return self.path.stat().st_size
+        """Bytes on the disk so far; the encoder may hold some pictures back."""
+        return self.path.stat().st_size if self.path.exists() else 0
 
     def close(self):
         """Finish the file."""
@@ -67,17 +70,13 @@ def read_frames(path, at_s: Sequence[float], fps: float, shape: Sequence[int]) -
     """
     import av
 
-    height, width = int(shape[0]), int(shape[1])
-    size = len(at_s) * height * width * 3
-    if not 1 <= len(at_s) <= MAX_TICKS or not 0 < min(shape[:2]) <= max(shape[:2]) <= MAX_SIDE_PX or size > MAX_BYTES:
-        raise DemoError(f"{path}: {len(at_s)} pictures of {width} x {height}; at most {MAX_BYTES >> 30} GiB are read")
-    found, tolerance_s = np.empty((len(at_s), height, width, 3), np.uint8), 0.25 / fps
+    found, tolerance_s = np.empty(_checked(len(at_s), shape, path), np.uint8), 0.25 / fps
     count = 0
     try:
         with av.open(str(path)) as container:
             stream = container.streams.video[0]
-            if (stream.height, stream.width) != (height, width):
-                raise DemoError(f"{path}: pictures of {stream.width} x {stream.height}, said to be {width} x {height}")
+            if (stream.height, stream.width) != found.shape[1:3]:
+                raise DemoError(f"{path}: pictures of {stream.width} x {stream.height}, said to be {shape[1]} x {shape[0]}")
             stream.codec_context.thread_count = 1
             with contextlib.suppress(av.FFmpegError):  # a file without an index is read from its beginning
                 container.seek(max(0, int((at_s[0] - tolerance_s) / stream.time_base)), stream=stream)
@@ -92,3 +91,29 @@ def read_frames(path, at_s: Sequence[float], fps: float, shape: Sequence[int]) -
     if count < len(at_s):
         raise DemoError(f"{path}: no picture at {at_s[count]:.3f} s, {fps:g} a second expected")
     return found
+
+
+def read_pictures(contents: Sequence[bytes], shape: Sequence[int], where: str) -> np.ndarray:
+    """uint8 [T, height, width, 3] RGB of image files (PNG, JPEG). Raises DemoError for one of another size, or that is none."""
+    import av
+
+    found = np.empty(_checked(len(contents), shape, where), np.uint8)
+    try:
+        for i, content in enumerate(contents):
+            with av.open(io.BytesIO(content)) as container:
+                stream = container.streams.video[0]
+                if (stream.height, stream.width) != found.shape[1:3]:
+                    raise DemoError(f"{where}: picture {i} has {stream.width} x {stream.height} pixels")
+                found[i] = next(container.decode(stream)).to_ndarray(format="rgb24")
+    except (av.FFmpegError, OSError, IndexError, StopIteration) as error:
+        raise DemoError(f"{where}: picture {i} is not readable: {error}") from None
+    return found
+
+
+def _checked(count: int, shape: Sequence[int], where) -> tuple[int, int, int, int]:
+    """(count, height, width, 3). Raises DemoError for more than is read at once."""
+    height, width = int(shape[0]), int(shape[1])
+    size = 3 * count * height * width
+    if not 1 <= count <= MAX_TICKS or not 0 < min(height, width) <= max(height, width) <= MAX_SIDE_PX or size > MAX_BYTES:
+        raise DemoError(f"{where}: {count} pictures of {width} x {height}; at most {MAX_BYTES >> 30} GiB are read")
+    return count, height, width, 3
