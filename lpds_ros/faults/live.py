@@ -111,8 +111,8 @@ class Live:
         return value
 
     def settled(self):
-        """Wait for the middle of an episode: the arm moves, and no end of the episode comes between. Where the case before has left
-        the arm waiting for a person, this is the person.
+        """Wait for the middle of an episode: the arm moves, and no end of the episode comes between. Where the case before has
+        left the arm waiting for a person, this is the person.
         """
 
         def middle():
