@@ -10,7 +10,6 @@ from lpds_ros.parameters import ParameterError, build_parameters, parameter
 from lpds_ros.robot.command_modes import COMMAND_MODES
 from lpds_ros.steering.params import SteeringParams
 
-
 SLIP = 0.8  # two names this alike, of 1, are one of them mistyped
 
 
