@@ -35,6 +35,11 @@ class Arguments:
         "robot:=real: what drives the arm: crisp_controllers' Cartesian impedance, or Franka's joint trajectory controller",
         choices=("crisp", "jtc"),
     )
+    arm: str = parameter(
+        "fr3",
+        "whose limits: a file of calibration/; with robot:=real those of /robot_description narrow them",
+        choices=("fr3", "panda"),
+    )
     command_mode: str = parameter(
         "auto",
         "how steering commands the arm (docs/robot.md); auto: cartesian_pose, with controller:=jtc joint_trajectory",

@@ -234,7 +234,8 @@ def _table(a: Arguments, contract: Contract, bundle: Bundle | None, run_dir: Pat
             | ({"reset": False} if has_cell(a) else {}),
         )
     if has_cell(a):
-        yield Process("cell", "cell", {"trajectory_controller": TRAJECTORY}, essential=False, restarts=LEARNER_RESTARTS)
+        moves = {"trajectory_controller": TRAJECTORY, "arm": a.arm}
+        yield Process("cell", "cell", moves, essential=False, restarts=LEARNER_RESTARTS)
     if camera == "realsense":  # a process each: what librealsense does to one, it does to no other
         for name, parameters in camera_nodes(a).items():
             yield Process(process_name(name), "camera", parameters, essential=False, restarts=CAMERA_RESTARTS)
@@ -323,6 +324,9 @@ def _table(a: Arguments, contract: Contract, bundle: Bundle | None, run_dir: Pat
             "allow_group_position": a.allow_group_position or a.robot != "real",
             "gripper_actions": a.gripper_actions,
             "homing": a.homing,
+            "arm": a.arm,
+            "robot_description": "robot_description" if a.robot == "real" else "",
+            **({"reset_patience_s": 0.0} if has_cell(a) else {}),  # a person takes his time
             "episodes": a.episodes,
             "learner_gate": learns and a.clock == "lockstep",
             "listeners": a.recorder + learns,

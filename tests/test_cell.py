@@ -8,6 +8,7 @@ from lpds_msgs.msg import SteeringStatus
 from lpds_msgs.srv import Reset
 from sim_client import make_client
 from std_srvs.srv import Trigger
+from waiting import PATIENCE_S
 from world_robot import WorldRobot
 
 from lpds_ros import cli
@@ -17,6 +18,7 @@ from lpds_ros.nodes.messages import stamp_ns
 from lpds_ros.nodes.mock import MockNode
 from lpds_ros.nodes.newest import Requests
 from lpds_ros.nodes.steering_turn import EpisodeTurn
+from lpds_ros.robot import homing
 from lpds_ros.robot.cell import CellTurn, Turning
 from lpds_ros.robot.homing import SPEED_MAX
 from lpds_ros.robot.limits import load_limits
@@ -47,9 +49,12 @@ def test_the_hand_opens_before_the_arm_moves_and_the_person_is_asked_last():
     turn, asked = make_turn(robot)
     turn.run(17)
     assert robot.done[0] == "open 0.08" and "follow" in robot.done
-    ((text, done),) = asked
+    (before, nothing), (text, done) = asked
+    assert "about to go home" in before and nothing == []
     assert "seed 17" in text and done == robot.done
     assert np.abs(robot.q - FR3.ready_rad).max() < 0.02
+    turn.run(18)
+    assert len(asked) == 3 and "seed 18" in asked[-1][0], "who has begun is asked once a turn"
 
 
 def test_nothing_moves_while_steering_does():
@@ -58,19 +63,22 @@ def test_nothing_moves_while_steering_does():
     turn, asked = make_turn(robot)
     with pytest.raises(StepError, match="RUN: nothing was moved"):
         turn.run(1)
-    assert robot.done == [] and asked == []
+    assert robot.done == []
 
 
 def test_after_a_failure_nothing_moves_before_a_person_says_so():
     robot = HandyRobot()
     robot.world.reflex()
-    turn, asked = make_turn(robot, go=False)
+    turn, asked = make_turn(robot)
     with pytest.raises(StepError, match="REFLEX"):
         turn.run(1)
     robot.done.clear()
+    robot.world.restart()
+    turn, again = make_turn(robot, go=False)
+    turn.failed = "the robot is in REFLEX"
     with pytest.raises(StepError, match="given up"):
         turn.run(1)
-    ((text, _),) = asked
+    ((text, _),) = again
     assert "was not reset: the robot is in REFLEX" in text and robot.done == []
 
 
@@ -89,7 +97,12 @@ def cell(ros, monkeypatch):
     """A mock robot with its own reset off, its client, and the cell node beside them."""
     monkeypatch.setattr(robot_calls, "HEARD_S", 0.5)
     monkeypatch.setattr("lpds_ros.nodes.robot_description.PATIENCE_S", 0.1)
+    monkeypatch.setattr(homing, "LATE_S", PATIENCE_S)
     client = make_client(ros, "realtime", kind=MockNode, reset=False)
+    world = client.sim.world
+    with client.sim._lock:  # a short way home
+        world._arm.q[:] = np.array(FR3.ready_rad) + 0.05
+        world.control.stop("placed", world._arm.q)
     node = CellNode(context=ros.context, parameters={"speed": SPEED_MAX})
     ros.add(node)
     yield client, node
@@ -108,7 +121,11 @@ def test_a_reset_waits_for_its_person_and_carries_the_moment_of_the_go(ros, cell
     assert not refused.success and "nobody waits" in refused.message
     world = client.sim.world
     answers = [ask(client, 4)]
-    ros.wait(lambda: node._asking, what="the question to the person")
+    ros.wait(lambda: "about to go home" in node._asking, what="the question before the way home")
+    q = world.state().q
+    assert client.call(Trigger, "lpds/ready").success
+    ros.wait(lambda: "arrange" in node._asking, what="the question to the person")
+    assert np.abs(world.state().q - q).max() > 0.02
     assert "seed 4" in node._asking and np.abs(world.state().q - FR3.ready_rad).max() < 0.02
     assert world.controllers.driving == ("cartesian_impedance_controller",)
     answers.append(ask(client, 4))  # somebody asks again
@@ -126,6 +143,8 @@ def test_while_steering_runs_the_reset_is_refused(ros, cell):
     client.node.create_timer(0.05, lambda: status.publish(SteeringStatus(mode=SteeringStatus.RUN, reason="steered")))
     ros.wait(node.calls.steering, what="steering's mode")
     q, answer = client.sim.world.state().q, ask(client, 4)
+    ros.wait(lambda: node._asking, what="the question before the way home")
+    assert client.call(Trigger, "lpds/ready").success
     ros.wait(answer.done, what="the answer")
     assert not answer.result().success and "RUN" in answer.result().message
     assert np.abs(client.sim.world.state().q - q).max() < 1e-3
@@ -151,18 +170,17 @@ def test_who_takes_his_time_is_asked_once_and_with_a_patience_again(ros, patienc
     assert begun[0][0] == 9
 
 
-def test_a_server_that_went_away_is_asked_again_when_it_is_back(ros):
+def test_when_servers_come_or_go_the_question_is_asked_again(ros):
     node, begun = ros.node("steering"), []
     options = {"backlog_limit": None, "patience_s": 0.0, "auto_reset": True, "reset_patience_s": 0.0}
     turn = EpisodeTurn(node, lambda *ready: begun.append(ready), **options)
     node.create_timer(0.02, turn.poll)
-    first = ros.node("first")
-    server = Requests(first, Reset, "lpds/reset")
+    killed, asked = Requests(ros.node("killed"), Reset, "lpds/reset"), []
     ros.call(turn.start, 9)
-    ros.wait(server.take, what="the question")
-    ros.call(server.destroy)
-    ros.wait(lambda: not turn.client.service_is_ready(), what="the server's end")
-    second, asked = Requests(ros.node("second"), Reset, "lpds/reset"), []
-    ros.wait(lambda: asked.extend(second.take()) or asked, what="the question again")
-    asked[0][1](Reset.Response(success=True))
+    ros.wait(killed.take, what="the question")
+    restarted = Requests(ros.node("restarted"), Reset, "lpds/reset")  # the killed one is still counted
+    ros.wait(lambda: asked.extend(restarted.take()) or asked, what="the question again")
+    ros.call(killed.destroy)
+    ros.wait(lambda: asked.extend(restarted.take()) or len(asked) > 1, what="the question once more")
+    asked[-1][1](Reset.Response(success=True))
     ros.wait(lambda: begun, what="the episode")

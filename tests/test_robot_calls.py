@@ -7,12 +7,14 @@ from sim_client import make_client
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 from test_robot_description import urdf
+from waiting import PATIENCE_S
 
 from lpds_ros import cli
 from lpds_ros.nodes import qos, robot_calls, robot_look
 from lpds_ros.nodes.mock import MockNode
 from lpds_ros.nodes.robot_description import own_limits
 from lpds_ros.nodes.robot_tool import RobotToolNode
+from lpds_ros.robot import homing, recovery
 from lpds_ros.robot.description import DescriptionError
 from lpds_ros.robot.homing import home
 from lpds_ros.robot.limits import load_limits
@@ -25,6 +27,8 @@ FR3 = load_limits("fr3")
 @pytest.fixture
 def client(ros, monkeypatch):
     monkeypatch.setattr(robot_calls, "HEARD_S", 0.5)
+    monkeypatch.setattr(homing, "LATE_S", PATIENCE_S)
+    monkeypatch.setattr(recovery, "SETTLE_S", PATIENCE_S)
     return make_client(ros, "realtime", kind=MockNode)
 
 

@@ -37,7 +37,7 @@ class EpisodeTurn:
         self._log, self._on_ready, self._listeners = node.get_logger(), on_ready, listeners
         self._backlog_limit, self._patience_s, self._auto_reset = backlog_limit, patience_s, auto_reset
         self._reset_patience_s = reset_patience_s or math.inf
-        self._client = node.create_client(Reset, "lpds/reset")
+        self._node, self._client, self._servers = node, node.create_client(Reset, "lpds/reset"), 0
         self._seed: int | None = None
         self._future = None
         self._began_s = self._said_s = self._again_s = 0.0
@@ -84,6 +84,7 @@ class EpisodeTurn:
                 self._log.warning(f"{self._client.srv_name} has not answered for {self._reset_patience_s:.0f} s: asking again")
                 self._future.cancel()
             self._again_s = time.monotonic() + self._reset_patience_s
+            self._servers = self._node.count_services(self._client.srv_name)
             self._future = self._client.call_async(Reset.Request(seed=self._seed))
             self._future.add_done_callback(self._answered)
 
@@ -91,8 +92,9 @@ class EpisodeTurn:
         """Whether the reset was asked for and its answer, or the time to ask again, is waited for."""
         if self._future is None or time.monotonic() >= self._again_s:
             return False
-        if not self._future.done() and not self._client.service_is_ready():
-            self._log.warning(f"{self._client.srv_name} has gone away with its answer owed")
+        if not self._future.done() and self._node.count_services(self._client.srv_name) != self._servers:
+            # One that was killed is still counted for a while, beside the one started in its place.
+            self._log.warning(f"who serves {self._client.srv_name} has changed, with an answer owed: asking again")
             self._future.cancel()
             self._future = None
             return False

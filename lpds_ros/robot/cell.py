@@ -1,6 +1,7 @@
 """Between two episodes on a real cell: the hand opens, the arm goes home, a person arranges the scene and says so.
 
-After a turn that failed nothing moves again by itself: the next one first waits for a person.
+After a turn that failed nothing moves again by itself: the next one first waits for a person. So does the first of a process,
+which may be one that was started again after the death of another.
 """
 
 from collections.abc import Callable
@@ -46,13 +47,15 @@ class CellTurn:
         report: Callable[[Outcome], None] = lambda outcome: None,
     ):
         self._robot, self._limits, self._what, self._person, self._report = robot, limits, what, person, report
-        self.failed = ""
+        self.failed, self._first = "", what.ask and (what.open_hand or what.home)
 
     def run(self, seed: int):
         """Everything up to the moment an episode may begin. seed: told to the person. Raises StepError, kept in `failed`."""
         if self.failed and not self._person(f"the cell was not reset: {self.failed}. Look at it, then say go on"):
             raise StepError("given up")
-        self.failed = ""
+        if self._first and not self.failed and not self._person("the arm is about to go home: step out of its reach, say go on"):
+            raise StepError("given up")
+        self._first, self.failed = False, ""
         try:
             self._move()
         except StepError as error:
