@@ -234,7 +234,7 @@ def _table(a: Arguments, contract: Contract, bundle: Bundle | None, run_dir: Pat
             | ({"reset": False} if has_cell(a) else {}),
         )
     if has_cell(a):
-        moves = {"trajectory_controller": TRAJECTORY, "arm": a.arm}
+        moves = {"trajectory_controller": TRAJECTORY, "controller": CONTROLLERS[mode], "arm": a.arm}
         yield Process("cell", "cell", moves, essential=False, restarts=LEARNER_RESTARTS)
     if camera == "realsense":  # a process each: what librealsense does to one, it does to no other
         for name, parameters in camera_nodes(a).items():

@@ -179,6 +179,14 @@ def test_who_still_commands_does_not_get_the_arm_back(robot):
     assert robot.world.controllers.driving == (TRAJECTORY,)
 
 
+def test_the_arm_goes_to_whom_it_is_to_go_although_the_trajectory_controller_drove(robot):
+    robot.world.switch_controllers([TRAJECTORY], [CARTESIAN])  # left so by somebody who died on the way
+    home(robot, FR3, goal=robot.q + 0.05, back=CARTESIAN)
+    assert robot.world.controllers.driving == (CARTESIAN,)
+    home(robot, FR3, goal=robot.q - 0.05, back=TRAJECTORY)
+    assert robot.world.controllers.driving == (TRAJECTORY,)
+
+
 def test_a_trajectory_controller_that_somebody_streams_to_is_not_used(robot):
     robot.world.switch_controllers([TRAJECTORY], [CARTESIAN])
     robot.commanded = True

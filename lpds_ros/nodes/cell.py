@@ -36,6 +36,7 @@ class Parameters:
     ask: bool = parameter(True, "wait for lpds/ready (`lpds robot ready`): a person has arranged the scene")
     speed: float = parameter(SPEED, "of the way home, share of the joints' suggested speed", range=(0.01, SPEED_MAX))
     trajectory_controller: str = parameter(TRAJECTORY, "JointTrajectoryController that moves the arm home")
+    controller: str = parameter("", "controller that drives the arm afterwards; empty: the one that drove before")
     gripper: str = parameter("franka_gripper", "namespace of the gripper's actions")
     hardware: str = parameter(HARDWARE, "the robot's hardware component")
 
@@ -68,7 +69,7 @@ class CellNode(LpdsNode):
     def _run(self, ending: threading.Event):
         p = self.params
         self._ending = ending
-        turning = Turning(p.open_hand, p.home, p.ask, p.speed, p.trajectory_controller, p.hardware)
+        turning = Turning(p.open_hand, p.home, p.ask, p.speed, p.trajectory_controller, p.controller, p.hardware)
         turn = CellTurn(self.calls, own_limits(self, self._limits), turning, self._person, self._tell)
         while not ending.wait(LOOK_S):
             waiting = self._resets.take()

@@ -23,13 +23,14 @@ class CellRobot(HomingRobot, Protocol):
 
 @dataclass(frozen=True)
 class Turning:
-    """What a turn does. speed: see `home`. ask: wait for a person at its end."""
+    """What a turn does. speed, back: see `home`. ask: wait for a person at its end."""
 
     open_hand: bool = True
     home: bool = True
     ask: bool = True
     speed: float = SPEED
     controller: str = TRAJECTORY
+    back: str = ""
     hardware: str = HARDWARE
 
 
@@ -71,7 +72,8 @@ class CellTurn:
         if self._what.open_hand:
             step("hand", self._open)
         if self._what.home:
-            options = {"speed": self._what.speed, "controller": self._what.controller, "hardware": self._what.hardware}
+            what = self._what
+            options = {"speed": what.speed, "controller": what.controller, "back": what.back, "hardware": what.hardware}
             home(self._robot, self._limits, report=self._report, **options)
 
     def _open(self) -> str:

@@ -93,10 +93,11 @@ def home(
     goal: np.ndarray | None = None,
     speed: float = SPEED,
     controller: str = TRAJECTORY,
+    back: str = "",
     hardware: str = HARDWARE,
     report: Callable[[Outcome], None] = lambda outcome: None,
 ):
-    """Move to `goal` [7] rad (None: the limits' ready posture) and hand the arm back to whoever drove it.
+    """Move to `goal` [7] rad (None: the limits' ready posture) and hand the arm back to whoever drove it, or to `back`.
 
     Raises StepError after the step that failed. A motion that failed leaves the arm to the trajectory controller, at rest.
     """
@@ -119,13 +120,13 @@ def home(
             there = ", ".join(c.name for c in known if c.moves) or "none"
             raise StepError(f"no controller '{controller}' is loaded (there are: {there}): load a JointTrajectoryController")
         driving = [c.name for c in known if c.active and c.moves]
+        before = [name for name in ([back] if back else driving) if name != controller]
         if controller in driving:
             if not robot.silent(SILENT_S):
                 raise StepError(f"somebody commands {controller} already: stop who does, nothing was moved")
             return f"{controller} is active already"
-        before = driving
-        robot.switch([controller], before, SWITCH_S)
-        return f"{controller} takes over from {', '.join(before) or 'nobody'}"
+        robot.switch([controller], driving, SWITCH_S)
+        return f"{controller} takes over from {', '.join(driving) or 'nobody'}"
 
     def move() -> str:
         try:
