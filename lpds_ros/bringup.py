@@ -3,7 +3,6 @@
 `launch/franka_steer.launch.py` and `lpds launch` both turn what `plan` returns into processes; neither adds anything.
 """
 
-import re
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,11 +15,12 @@ from lpds_ros.data.streams import FOLDER, STEM
 from lpds_ros.included import Foreign, Include, beside, command_mode
 from lpds_ros.perception.robot import ROBOT_STATE
 from lpds_ros.prior.bundle import Bundle, load_bundle
+from lpds_ros.refusals import has_cell, require_operator, require_sense
 from lpds_ros.resources import resource
 from lpds_ros.robot.command_modes import CONTROLLERS
 from lpds_ros.robot.homing import TRAJECTORY
 from lpds_ros.steering.params import SteeringParams
-from lpds_ros.steering.prefix import NO_LEARNER, require_prefix
+from lpds_ros.steering.prefix import require_prefix
 
 NEAR_CAMERA = "calibration/sim_camera_near.yaml"  # markers of 36 mm are too small in the picture of the other one
 SEEDS_PER_RUN = 1_000_000
@@ -69,7 +69,7 @@ def plan(arguments: Arguments) -> Plan:
 
     Raises LaunchError, ConfigError, BundleError or PrefixError, each with what to do.
     """
-    _check(arguments)
+    require_sense(arguments)
     bundle = _bundle(arguments)
     contract = _contract(arguments, bundle)
     if arguments.prefix and bundle is not None:
@@ -77,7 +77,7 @@ def plan(arguments: Arguments) -> Plan:
     run_dir = Path(arguments.run_dir or default_run_dir(arguments.name or arguments.task)).absolute()
     namespace = "/" + arguments.namespace.strip("/") if arguments.namespace.strip("/") else ""
     if arguments.robot == "real":
-        _require_operator(contract)
+        require_operator(contract)
     table = tuple(_table(arguments, contract, bundle, run_dir))
     others = [*beside(arguments, namespace)]
     if camera_source(arguments, contract) == "realsense_ros":
@@ -90,32 +90,6 @@ def processes(values: dict[str, str]) -> list[Process]:
     return list(plan(typed(values)).processes)
 
 
-def _check(a: Arguments):
-    if a.robot == "real":
-        _check_real(a)
-    if a.markers and a.robot == "mock":
-        raise LaunchError("markers:=…: a mock robot has no camera to see them with: robot:=sim, or robot:=real")
-    if a.namespace.strip("/") and not re.fullmatch(r"[A-Za-z_]\w*(/[A-Za-z_]\w*)*", a.namespace.strip("/")):
-        raise LaunchError(f"namespace:={a.namespace}: use letters, digits and _, parts separated by /")
-    if not re.fullmatch(r"[\w.-]*", a.name):
-        raise LaunchError(f"name:={a.name}: use letters, digits, '.', '_' and '-'")
-    if a.prior == "none" and a.teleop == "none":
-        raise LaunchError("prior:=none and teleop:=none: nothing would drive the robot; give one of the two")
-    if a.actor and a.learner:
-        raise LaunchError("actor:=… is for steering with fixed weights: add learner:=false, or leave it out to learn")
-    if a.prefix and a.learner:
-        raise LaunchError(f"{NO_LEARNER}; for steering with the prior or with fixed weights add learner:=false")
-    if a.clock == "lockstep" and has_cell(a):
-        raise LaunchError("cell:=true: a person puts the scene back in real time: use clock:=realtime")
-    if a.clock == "lockstep" and a.teleop not in ("none", "scripted"):
-        raise LaunchError(f"teleop:={a.teleop} is a person's hand: use clock:=realtime")
-
-
-def has_cell(a: Arguments) -> bool:
-    """Whether the cell node serves lpds/reset."""
-    return a.cell == "true" or (a.cell == "auto" and a.robot == "real")
-
-
 def _marked(file: str) -> dict:
     """What the simulation needs to show markers."""
     return {"markers": absolute(file), "camera_view": str(resource(NEAR_CAMERA))}
@@ -126,35 +100,6 @@ def absolute(file: str) -> str:
     if not Path(file).is_file():
         raise LaunchError(f"{file}: no such file")
     return str(Path(file).absolute())
-
-
-def _check_real(a: Arguments):
-    if a.clock == "lockstep":
-        raise LaunchError("clock:=lockstep: a real arm does not wait for its commands: robot:=sim, or clock:=realtime")
-    if a.franka_bringup and not a.robot_ip:
-        raise LaunchError(
-            "robot:=real: give robot_ip:=…, the address of the robot's control box; or franka_bringup:=false where "
-            "franka_ros2 runs already"
-        )
-    if a.faults:
-        raise LaunchError("faults:=true: only a simulated or a mock robot has faults on purpose")
-    if a.teleop == "scripted":
-        raise LaunchError("teleop:=scripted: the script knows the simulation's tasks alone: give a device, or none")
-    if a.learner and a.teleop == "none" and a.prior != "none":
-        raise LaunchError(
-            "robot:=real learner:=true: somebody must say which episodes succeed: teleop:=keyboard, gamepad or spacemouse; "
-            "without learning add learner:=false"
-        )
-
-
-def _require_operator(contract: Contract):
-    """Only the simulation knows by itself whether a task has succeeded."""
-    if contract.reward.source != "operator":
-        raise LaunchError(
-            f"contract {contract.name}: its reward is the simulation's {contract.reward.topic}, which nobody says on a real "
-            "robot: use a prior of a contract with reward: {source: operator}, as `lpds prior export --reward "
-            "operator` makes it"
-        )
 
 
 def _bundle(a: Arguments) -> Bundle | None:

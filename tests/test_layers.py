@@ -25,7 +25,7 @@ LAYERS = (
     ("conformance", "rollout"),
     ("collect",),
     ("bench",),
-    ("arguments", "bringup", "camera_plan", "included", "run_folder", "stack", "summary", "plots", "view"),
+    ("arguments", "bringup", "camera_plan", "included", "refusals", "run_folder", "stack", "summary", "plots", "view"),
     ("nodes",),
     ("faults",),
     ("commands", "cli"),
