@@ -2,6 +2,7 @@
 
 import pytest
 from geometry_msgs.msg import PoseStamped
+from lpds_msgs.msg import SteeringStatus
 
 from lpds_ros.conformance.expected import STATE, asked_of
 from lpds_ros.conformance.judge import Verdict
@@ -9,6 +10,7 @@ from lpds_ros.nodes import conformance, conformance_acts, qos, robot_calls
 from lpds_ros.nodes.conformance_acts import Actor
 from lpds_ros.nodes.mock import MockNode
 from lpds_ros.nodes.sim import SimNode
+from lpds_ros.records import Mode
 from lpds_ros.sim.controllers import CARTESIAN, TRAJECTORY
 
 HEARD_S = 0.5
@@ -64,6 +66,17 @@ def test_a_second_speaker_is_found_and_the_arm_is_not_moved_beside_it(ros):
     assert "2 publishers" in rows[f"{STATE}/current_pose"].text
     assert "one alone is obeyed: stranger, stranger" in rows["target_pose"].text
     assert "end the stack first" in rows["following a target pose"].text
+
+
+def test_beside_a_steering_node_at_work_nothing_is_tried(ros):
+    ros.add(MockNode(context=ros.context, parameters={"task": "lift"}))
+    steering = ros.node("steering")
+    says = steering.create_publisher(SteeringStatus, "lpds/steering_status", qos.CONTROL)
+    steering.create_timer(0.05, lambda: says.publish(SteeringStatus(mode=Mode.RUN, reason="an episode")))
+    with Actor() as actor:
+        ros.wait(lambda: actor.node.sayers("lpds/steering_status"), what="the steering node")
+        (row,) = actor.act("crisp", ["arm"])
+    assert row.verdict is Verdict.NOT_TRIED and "steering is in RUN (an episode)" in row.text
 
 
 def test_where_there_is_no_robot_everything_needed_has_failed(ros, monkeypatch):

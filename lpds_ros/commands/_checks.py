@@ -137,6 +137,14 @@ def camera() -> Check:
     return Check(name, True, False, text, fix)
 
 
+def ros2_launch() -> Check:
+    path = shutil.which("ros2")
+    if path:
+        return _present("ros2 launch", False, path)
+    found = "no `ros2`: `lpds launch` starts the stack, but cannot include franka_bringup or realsense2_camera"
+    return _absent("ros2 launch", False, found, "for these source a ROS 2 that has it")
+
+
 def robot_driver(package: str, for_what: str) -> Check:
     """A package of a real robot's driver, in the sourced workspaces."""
     try:
@@ -221,6 +229,7 @@ def all_checks() -> list[Check]:
         torch(),
         mujoco(),
         *bundles(),
+        ros2_launch(),
         robot_driver(FRANKA, "robot:=real needs it, here or on the robot's computer (franka_bringup:=false)"),
         robot_driver(CRISP, "the default controller of robot:=real needs it, where franka_ros2 runs"),
         camera(),

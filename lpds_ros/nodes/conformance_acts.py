@@ -28,7 +28,7 @@ PATIENCE_S, HOMING_S, POLL_S = 10.0, 40.0, 0.02
 WIDTH_M, WIDE_M, NEAR_M, SPEED_MPS, SLOW_MPS = 0.06, 0.08, 0.003, 0.1, 0.02
 LIFT_M, LIFT_S, TARGET_S = 0.01, 0.5, 0.01
 TURN_RAD, TURN_S = 0.05, 1
-TARGET = HEARD[0]
+TARGET, STATUS = HEARD[0], "lpds/steering_status"
 
 
 class Unanswered(RuntimeError):  # noqa: N818 (a finding, which becomes a row)
@@ -39,7 +39,10 @@ class Actor(Looker):
     """A Looker that acts. Whoever calls has cleared the space around the arm and the hand."""
 
     def act(self, controller: str, moves: Collection[str] = (), *, homing: bool = False, faults: bool = False) -> list[Row]:
-        """The rows of what was asked for. controller: crisp or jtc, which of them moves the arm. moves: of hand and arm."""
+        """The rows of what was asked for. controller: crisp or jtc, which of them moves the arm. moves: of hand and arm.
+
+        Beside a steering node that is not in STOP or FAULT nothing is tried.
+        """
         acts: list[tuple[str, Of, Callable[[], str]]] = []
         if homing:
             acts.append(("homing the hand", Of.FRANKA, self._home))
@@ -57,6 +60,9 @@ class Actor(Looker):
             acts.append(("following a trajectory", Of.JTC, self._turn))
         if faults:
             acts.append(("a reflex, and its recovery", Of.FRANKA, lambda: self._reflex(CONTROLLERS[controller][0])))
+        busy = self.node.calls.steering() if self.node.sayers(STATUS) else ""
+        if busy:
+            return [Row(subject, of, Verdict.NOT_TRIED, busy) for subject, of, _ in acts]
         return [self._row(*act) for act in acts]
 
     def _row(self, subject, of, act) -> Row:
