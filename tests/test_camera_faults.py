@@ -1,11 +1,15 @@
 """F02 and F03 of the cameras: a frozen picture is no picture, and one that was lost comes back only through lpds/arm."""
 
+import threading
+
 import numpy as np
 import pytest
-from pictured import small_contract
+from pictured import SIDE, small_contract
 from steering_fakes import DOWN, SECOND, Cell
 
+from lpds_ros.images import Picture
 from lpds_ros.perception.align import Aligner
+from lpds_ros.perception.encoding import EncoderLoop
 from lpds_ros.perception.frozen import FrozenPictures
 from lpds_ros.records import Mode
 
@@ -50,6 +54,23 @@ def test_an_arm_at_rest_or_unknown_freezes_no_picture():
     assert frozen.look("wrist", 2 * SECOND, picture(), pose(0.5)) == ""
     assert "frozen" in frozen.look("wrist", 3 * SECOND, picture(), pose(0.6))  # from where it first was known
     assert frozen.look("front", SECOND - 1, picture(), pose(0.9)) == ""  # another time has begun
+
+
+def test_a_frozen_picture_is_refused_before_it_is_encoded():
+    contract, ending, refused = small_contract(), threading.Event(), []
+
+    def encode(name, image):
+        raise AssertionError("it was encoded")
+
+    def on_refused(name, why):
+        refused.append((name, why))
+        ending.set()
+
+    streams = {name: contract.streams[name] for name in contract.images}
+    loop = EncoderLoop(streams, encode, lambda *features: None, on_refused, lambda name, stamp, image: f"frozen at {stamp}")
+    loop.offer("wrist", Picture(SECOND, "rgb8", SIDE, SIDE, 3 * SIDE, bytes(3 * SIDE * SIDE)))
+    loop.run(ending)
+    assert refused == [("wrist", f"frozen at {SECOND}")]
 
 
 def test_the_pose_that_belongs_to_a_picture_is_the_one_of_its_time():
