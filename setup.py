@@ -32,8 +32,8 @@ EXTRAS = {
     "sim": ["mujoco>=3.3,<4"],
     "train": ["torch>=2.4,<3", "onnx>=1.16", "onnxscript>=0.2", "h5py>=3.10", "tqdm>=4.66", "matplotlib>=3.8"],
     "teleop": ["hidapi>=0.14"],
-    # Calibration and markers. OpenCV 5 has lost calibrateHandEye.
-    "vision": ["opencv-contrib-python-headless>=4.8,<5"],
+    # Calibration, its pictures, and markers. OpenCV 5 has lost calibrateHandEye.
+    "vision": ["opencv-contrib-python-headless>=4.8,<5", "matplotlib>=3.8"],
     # From 2.58 on recordings are .db3 files; libusb-package brings the libusb-1.0 that its wheel needs of the system.
     "realsense": ["pyrealsense2>=2.58", "libusb-package>=1.0.26"],
     "lerobot": ["pyarrow>=15", "av>=12"],  # LeRobot's data sets, without LeRobot

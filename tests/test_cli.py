@@ -122,3 +122,13 @@ def test_doctor_names_a_missing_library_with_its_fix(check, monkeypatch):
     monkeypatch.setattr(importlib, "import_module", absent)
     found = check()
     assert not found.ok and found.required and found.fix
+
+
+def test_doctor_names_an_opencv_that_has_lost_its_solvers(monkeypatch):
+    old = types.SimpleNamespace(__version__="4.12.0", calibrateHandEye=1, aruco=1)
+    new = types.SimpleNamespace(__version__="5.0.0", aruco=1)
+    monkeypatch.setattr(importlib, "import_module", lambda name: old)
+    assert _checks.opencv().ok
+    monkeypatch.setattr(importlib, "import_module", lambda name: new)
+    found = _checks.opencv()
+    assert not found.ok and "without calibrateHandEye" in found.found and "lpds_ros[vision]" in found.fix

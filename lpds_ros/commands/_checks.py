@@ -123,6 +123,18 @@ def mujoco() -> Check:
         return _absent("MuJoCo", True, str(error), "pip install 'lpds_ros[sim]'")
 
 
+def opencv() -> Check:
+    name, fix = "OpenCV", "pip install 'lpds_ros[vision]'; without it there are no calibration and no markers"
+    try:
+        cv2 = importlib.import_module("cv2")
+    except (ImportError, OSError) as error:
+        return _absent(name, False, str(error), fix)
+    lacks = [part for part in ("calibrateHandEye", "aruco") if not hasattr(cv2, part)]
+    if lacks:
+        return _absent(name, False, f"{cv2.__version__}, without {' and '.join(lacks)}", fix)
+    return _present(name, False, cv2.__version__)
+
+
 def camera() -> Check:
     name = "RealSense"
     try:
@@ -232,6 +244,7 @@ def all_checks() -> list[Check]:
         ros2_launch(),
         robot_driver(FRANKA, "robot:=real needs it, here or on the robot's computer (franka_bringup:=false)"),
         robot_driver(CRISP, "the default controller of robot:=real needs it, where franka_ros2 runs"),
+        opencv(),
         camera(),
         spacemouse(),
         realtime(),
