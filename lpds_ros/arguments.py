@@ -130,6 +130,7 @@ class Arguments:
     markers: str = parameter(
         "", "YAML of markers on the object, whose pose is then measured through the camera; in simulation they are stuck onto it"
     )
+    markers_camera: str = parameter("camera", "name of the camera that sees them: camera/<name>/color/image_raw")
     faults: bool = parameter(False, "the simulation serves lpds/fault: things go wrong on purpose, for `lpds faults`")
     region: str = parameter("full", "where the simulation puts the object", choices=("full", "demo"))
 

@@ -194,7 +194,8 @@ def _table(a: Arguments, contract: Contract, bundle: Bundle | None, run_dir: Pat
         {"contract": path, "clock": a.clock, "robot_state_topic": ROBOT_STATE, **sees, **placed, **in_time},
     )
     if a.markers:  # without it the object's pose falls silent, which is a HOLD; it may come back
-        yield Process("markers", "markers", {"markers": absolute(a.markers), **placed}, False, restarts=LEARNER_RESTARTS)
+        seen = {"markers": absolute(a.markers), "camera": f"camera/{a.markers_camera}/color"}
+        yield Process("markers", "markers", {**seen, **placed}, essential=False, restarts=LEARNER_RESTARTS)
     if a.recorder:
         yield Process(
             "recorder",

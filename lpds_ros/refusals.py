@@ -13,6 +13,8 @@ def require_sense(a: Arguments):
         _require_what_a_robot_can(a)
     if a.markers and a.robot == "mock":
         raise LaunchError("markers:=…: a mock robot has no camera to see them with: robot:=sim, or robot:=real")
+    if not re.fullmatch(r"[A-Za-z]\w*", a.markers_camera):
+        raise LaunchError(f"markers_camera:={a.markers_camera}: the name of a camera, such as camera or wrist")
     if a.namespace.strip("/") and not re.fullmatch(r"[A-Za-z_]\w*(/[A-Za-z_]\w*)*", a.namespace.strip("/")):
         raise LaunchError(f"namespace:={a.namespace}: use letters, digits and _, parts separated by /")
     if not re.fullmatch(r"[\w.-]*", a.name):

@@ -57,6 +57,7 @@ def test_a_wrong_argument_says_what_is_accepted(word, told):
         ({"prefix": "true"}, "with fixed weights add learner:=false"),
         ({"clock": "lockstep", "teleop": "keyboard"}, "clock:=realtime"),
         ({"namespace": "a-b"}, "letters, digits"),
+        ({"markers_camera": "a/b"}, "the name of a camera"),
         ({"prior": "nowhere"}, "lpds prior train"),
         ({"camera": "realsense", "clock": "lockstep"}, "clock:=realtime"),
         ({"camera": "realsense", "camera_serials": "0123"}, "expected name=serial"),
@@ -158,7 +159,8 @@ def test_markers_and_calibrations_reach_the_nodes_that_need_them(there, tmp_path
     calib, markers = tmp_path / "wrist.calib", str(bringup.resource("calibration/markers_cube.yaml"))
     calib.write_text("")
     nodes = {p.name: p for p in processes(there | {"markers": markers, "calibration": f"{calib},{calib}"})}
-    assert nodes["markers"].parameters == {"markers": markers, "calibration": f"{calib},{calib}"}
+    expected = {"markers": markers, "camera": "camera/camera/color", "calibration": f"{calib},{calib}"}
+    assert nodes["markers"].parameters == expected
     assert not nodes["markers"].essential and nodes["markers"].restarts, "without it the object's pose falls silent: a HOLD"
     assert nodes["perception"].parameters["calibration"] == f"{calib},{calib}"
     assert (nodes["sim"].parameters["markers"], nodes["sim"].parameters["camera"]) == (markers, "sim")
