@@ -47,6 +47,15 @@ def test_the_plan_of_a_real_robot(real):
     assert yaml.safe_load((open_run(todo) / "parameters.yaml").read_text())["beside"][0]["arguments"]["robot_ip"] == "172.16.0.2"
 
 
+def test_a_real_cell_may_have_markers_and_a_calibrated_camera(real, tmp_path):
+    (tmp_path / "front.calib").write_text("")
+    markers = str(resource("calibration/markers_cube.yaml"))
+    seen = {"camera": "realsense", "markers": markers, "calibration": "front.calib", "markers_camera": "camera"}
+    nodes = {p.name: p.parameters for p in plan(typed(real | seen)).processes}
+    assert nodes["markers"]["markers"] == markers and nodes["markers"]["calibration"] == str(tmp_path / "front.calib")
+    assert nodes["perception"]["calibration"] == str(tmp_path / "front.calib") and "camera" in nodes
+
+
 def test_with_frankas_own_controller_nothing_of_crisp_is_loaded(real, tmp_path):
     todo = plan(typed(real | {"controller": "jtc", "controllers_yaml": "mine.yaml"}))
     assert todo.beside[0].arguments["controllers_yaml"] == str(tmp_path / "mine.yaml")
