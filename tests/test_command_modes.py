@@ -176,6 +176,23 @@ def test_without_another_word_the_arm_comes_to_rest(name):
     assert 0.0 < state.position[1] - last[1] + 0.03 < further + 0.03
 
 
+@pytest.mark.parametrize("word", ["HOLD", "pause"])
+def test_a_trajectory_that_ran_on_without_ticks_is_braked_and_not_torn_back(word):
+    world, mode, last = world_and_mode("joint_trajectory")
+    world.advance(150)  # three ticks without an observation: the chunk's rows run
+    ways = [world.state().position[1]]
+    for _ in range(6):
+        held = targets(last, None, world.time_ns)
+        told = mode.hold(world.time_ns) if word == "pause" else mode.send(held, Mode.HOLD, seen(valid=False))
+        for command in told:
+            command.apply(world)
+        for _ in range(5):
+            world.advance(10)
+            ways.append(world.state().position[1])
+    assert np.diff(ways).min() > -1e-3, "it never goes back"
+    assert np.abs(world.state().dq).max() < 0.05, "and rests"
+
+
 @pytest.mark.parametrize("name", JOINT_MODES)
 def test_hold_and_last_words_stop_a_moving_arm(name):
     for word in ("hold", "stop"):

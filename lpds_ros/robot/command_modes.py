@@ -17,6 +17,7 @@ from lpds_ros.records import Mode, Observation
 from lpds_ros.robot.inverse import InverseKinematics, TrackingError
 from lpds_ros.robot.limits import ArmLimits
 from lpds_ros.robot.targets import JointPath, JointTarget, PoseTarget, PositionTarget, Target
+from lpds_ros.sim.trajectory import Spline, Waypoint
 
 Pose = tuple[np.ndarray, np.ndarray]  # position [3] m and orientation [4] xyzw
 NO_GROUP_POSITION = (
@@ -154,14 +155,33 @@ class JointTrajectory(JointImpedance):
 
     def _forget(self):
         super()._forget()
-        self._velocity = np.zeros(7)  # at the end of the last period
+        self._velocity = np.zeros(7)  # of the reference
+        self._course: tuple[int, Spline] | None = None  # what the controller was told last, and when
+
+    def send(self, targets, mode, observation, ahead=()):
+        if targets:
+            self._catch_up(targets[0].stamp_ns)
+        return super().send(targets, mode, observation, ahead)
+
+    def _catch_up(self, stamp_ns: int):
+        """Go on from where the controller's reference is by now: over missed ticks it has run on along the rows that follow, and
+        would be torn back to the last one that was commanded.
+        """
+        if self._course is not None:
+            began_ns, spline = self._course
+            self._q, self._velocity = spline.sample(max(self._period_s, (stamp_ns - began_ns) * 1e-9))
+
+    def _path(self, stamp_ns: int, before: np.ndarray, velocity: np.ndarray, *points: np.ndarray) -> tuple[Target, ...]:
+        """A path: times_s [n], position [n, 7], velocity [n, 7], from a reference [7] rad and the velocity [7] rad/s it has."""
+        self._course = stamp_ns, Spline(Waypoint(0.0, before, velocity), [Waypoint(*point) for point in zip(*points)])
+        return (JointPath(stamp_ns, *points),)
 
     def _start(self, joints):
         super()._start(joints)
         self._velocity = np.zeros(7)
 
     def _commands(self, stamps, before, ahead):
-        way = [self._q]
+        way, begun = [self._q], self._velocity
         for position, orientation in ahead:
             try:
                 way.append(self._inverse.step(way[-1], position, orientation, self._posture))
@@ -176,15 +196,15 @@ class JointTrajectory(JointImpedance):
         steps = np.diff(path, axis=0) / np.diff([0.0, *times])[:, None]
         velocity = np.array([*(0.5 * (steps[:-1] + steps[1:])), steps[-1]])  # of neighbours; the last row's own
         rest, braking_s = self._rest(path[-1], velocity[-1])
-        self._velocity = velocity[0]
         times, path = np.append(times, times[-1] + braking_s), np.vstack([path[1:], rest])
-        return (JointPath(stamps[0], times, path, np.vstack([velocity, np.zeros(7)])),)
+        return self._path(stamps[0], before, begun, times, path, np.vstack([velocity, np.zeros(7)]))
 
     def _braked(self, stamp_ns, before, first_s):
-        """To the joints commanded last, on to where their speed can be given up."""
-        rest, braking_s = self._rest(self._q, self._velocity)
+        """To the joints the reference is at, on to where their speed can be given up."""
+        begun = self._velocity
+        rest, braking_s = self._rest(self._q, begun)
         self._q, self._velocity = rest, np.zeros(7)
-        return (JointPath(stamp_ns, np.array([max(first_s, braking_s)]), rest[None], np.zeros((1, 7))),)
+        return self._path(stamp_ns, before, begun, np.array([max(first_s, braking_s)]), rest[None], np.zeros((1, 7)))
 
     def _rest(self, q, velocity):
         """Where even braking from `velocity` [7] rad/s at q [7] rad ends, and how long it takes: a period, or what is needed."""
@@ -194,6 +214,7 @@ class JointTrajectory(JointImpedance):
     def hold(self, stamp_ns):
         if self._q is None:
             return ()
+        self._catch_up(stamp_ns)
         commands = self._braked(stamp_ns, self._q, self._period_s)
         self._forget()
         return commands
