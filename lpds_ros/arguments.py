@@ -51,6 +51,9 @@ class Arguments:
         "the actions that move the hand: its own Move and Grasp, or control_msgs/GripperCommand",
         choices=("franka_hand", "gripper_command"),
     )
+    grasp_width_m: float = parameter(
+        0.0, "width the hand closes to; with gripper_command the object's, to 5 mm", unit="m", range=(0.0, 0.08)
+    )
     homing: bool = parameter(False, "steering homes the hand at its start: the fingers move once their whole way")
     controllers_yaml: str = parameter("", "robot:=real: the controllers' parameters; empty: config/controllers/<controller>.yaml")
     cell: str = parameter(

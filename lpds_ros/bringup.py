@@ -269,6 +269,7 @@ def _table(a: Arguments, contract: Contract, bundle: Bundle | None, run_dir: Pat
             "command_mode": mode,
             "allow_group_position": a.allow_group_position or a.robot != "real",
             "gripper_actions": a.gripper_actions,
+            "grasp_width_m": a.grasp_width_m,
             "homing": a.homing,
             "arm": a.arm,
             "robot_description": "robot_description" if a.robot == "real" else "",

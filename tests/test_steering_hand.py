@@ -123,6 +123,16 @@ def test_the_end_stops_a_hand_that_moves_and_lets_one_that_holds_be(ros):
     hand.destroy()
 
 
+def test_a_hand_that_is_to_be_homed_is_unhomed_until_then(ros):
+    hand = Hand(ros, FRANKA_HAND)
+    client = ros.call(HandClient, ros.node("steering"), "franka_gripper", HandCommands(), True, "franka_hand", True)
+    ros.wait(lambda: hand.heard, "the goal", saying=lambda: ros.call(client.poll))
+    assert [name for name, _ in hand.heard] == ["homing"] and client.unhomed
+    hand.end(success=True)
+    ros.wait(lambda: not client.unhomed, what="the end of the homing")
+    hand.destroy()
+
+
 def test_homing_needs_the_hands_own_actions(ros):
     wanted = {"contract": str(resource("config/contracts/lift.yaml")), "homing": True, "gripper_actions": "gripper_command"}
     with pytest.raises(ParameterError, match="GripperCommand has none"):

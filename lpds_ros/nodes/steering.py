@@ -32,17 +32,15 @@ from lpds_ros.nodes.steering_command import CommandPort
 from lpds_ros.nodes.steering_controllers import ControllerWatch
 from lpds_ros.nodes.steering_drive import SILENT_PERIODS, LockstepDriver, RealtimeDriver
 from lpds_ros.nodes.steering_flight import Flight
-from lpds_ros.nodes.steering_hand import HOMING_NEEDS, HandClient
+from lpds_ros.nodes.steering_hand import make_hand
 from lpds_ros.nodes.steering_intruder import intruder
 from lpds_ros.nodes.steering_operator import OperatorInbox
 from lpds_ros.nodes.steering_params import Parameters
 from lpds_ros.nodes.steering_setup import load, make_gate, steering_params
 from lpds_ros.nodes.steering_turn import EpisodeTurn
 from lpds_ros.nodes.steering_weights import WeightsInbox
-from lpds_ros.parameters import ParameterError
 from lpds_ros.records import Mode, Observation
 from lpds_ros.robot.command_modes import CONTROLLERS
-from lpds_ros.robot.gripper import HandCommands
 from lpds_ros.robot.targets import Target
 from lpds_ros.steering.clock import TickClock
 from lpds_ros.steering.core import SteeringCore
@@ -85,10 +83,7 @@ class SteeringNode(LpdsNode):
         self._measured: Observation | None = None
         self._intruder = ""
         self._reported_failure = self._refused = ""
-        if p.homing and p.gripper_actions != "franka_hand":
-            raise ParameterError(HOMING_NEEDS)
-        self._hand = HandClient(self, p.gripper, HandCommands(), not self._lockstep, p.gripper_actions)
-        self._home_due = p.homing
+        self._hand = make_hand(self, p)
         gate = make_gate(p, self.contract, bundle, self.core, self.session, self.get_logger().warning)
         self._inbox = WeightsInbox(self, gate)
         self.clock = TickClock(self.contract.period_ns)
@@ -243,7 +238,8 @@ class SteeringNode(LpdsNode):
     def command(self, tick: Tick) -> tuple[Target, ...]:
         """What the arm is told for this tick."""
         mode = self._arm.mode
-        return mode.send(tick.targets, tick.mode, self._noted[0], self.core.ahead() if mode.looks_ahead else ())
+        ahead = self.core.ahead(self.params.trajectory_rows) if mode.looks_ahead else ()
+        return mode.send(tick.targets, tick.mode, self._noted[0], ahead)
 
     def pause(self, stamp_ns: int) -> tuple[Target, ...]:
         """What the arm is told when nothing is commanded any more."""
@@ -304,6 +300,8 @@ class SteeringNode(LpdsNode):
             self._driver.retry()
 
     def _missing_listeners(self) -> str:
+        if self._hand.unhomed:
+            return "waiting for the hand to be homed"
         wanted, there = self.params.listeners, self._decisions.get_subscription_count()
         return f"waiting for {wanted} subscribers of lpds/decision, {there} are there" if there < wanted else ""
 
@@ -313,9 +311,6 @@ class SteeringNode(LpdsNode):
         self._turn.poll()
         self._driver.poll()
         self._hand.poll()
-        if self._home_due and self._hand.ready:
-            self._home_due = False
-            self._hand.send("homing")
         waited_s = time.monotonic() - self._done_s
         if self._done and waited_s > FAREWELL_S and (self._acknowledged() or waited_s > LAST_CALL_S):
             self.finish()

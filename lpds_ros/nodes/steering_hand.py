@@ -14,6 +14,8 @@ from control_msgs.action import GripperCommand
 from franka_msgs.action import Grasp, Homing, Move
 from rclpy.action import ActionClient
 
+from lpds_ros.nodes.steering_params import Parameters
+from lpds_ros.parameters import ParameterError
 from lpds_ros.robot.gripper import Event, HandCommands
 
 STALL_S = {"open": 1.5, "close": 1.5, "homing": 20.0}  # of the wall clock: at these speeds the whole way takes 0.8 s
@@ -44,12 +46,16 @@ GRIPPER_ACTIONS = {"franka_hand": franka_hand, "gripper_command": gripper_comman
 class HandClient:
     """Sends open, close and homing goals to franka_gripper's action servers, as one of GRIPPER_ACTIONS.
 
+    homing: home the hand as soon as its servers are there; `unhomed` until that goal has ended, whichever way.
+
     cancel_first: cancel the goal in flight and wait for its end before the next is sent (the real hand blocks on each
     goal and would queue them). Without it the next goal is sent at once and supersedes (the simulation, where in
     lockstep time stands still while steering waits).
     """
 
-    def __init__(self, node, prefix: str, commands: HandCommands, cancel_first: bool, actions: str = "franka_hand"):
+    def __init__(
+        self, node, prefix: str, commands: HandCommands, cancel_first: bool, actions: str = "franka_hand", homing: bool = False
+    ):
         self._log, self._cancel_first = node.get_logger(), cancel_first
         self._table, self._actions = GRIPPER_ACTIONS[actions](commands), actions
         kinds = {name: kind for kind, name, _ in self._table.values()}
@@ -61,6 +67,7 @@ class HandClient:
         self._number = 0
         self._sent_s, self._said = 0.0, {}
         self._flown, self._stalled, self._minded = "", False, True
+        self._home_due, self.unhomed = homing, homing and cancel_first  # in lockstep no goal ends while somebody waits
 
     @property
     def ready(self) -> bool:
@@ -71,6 +78,9 @@ class HandClient:
         """Say that a goal does not end, once, and cancel it; one that does not end then is forgotten, so that the next can be
         sent. In lockstep the wall clock says nothing about a goal.
         """
+        if self._home_due and self.ready:
+            self._home_due = False
+            self.send("homing")
         if not (self._cancel_first and self._flying):
             return
         flown_s, limit_s = time.monotonic() - self._sent_s, STALL_S[self._flown]
@@ -139,6 +149,7 @@ class HandClient:
         if number != self._number:
             return  # superseded: a newer goal flies
         self._flying, self._handle = False, None
+        self.unhomed = self._home_due
         event, self._next = self._next, None
         if event is not None:
             self.send(event)
@@ -154,3 +165,11 @@ class HandClient:
         """Take the clients off the graph."""
         for client in self._clients.values():
             client.destroy()
+
+
+def make_hand(node, p: Parameters) -> HandClient:
+    """The hand as the parameters want it. Raises ParameterError for a homing that its actions do not have."""
+    if p.homing and p.gripper_actions != "franka_hand":
+        raise ParameterError(HOMING_NEEDS)
+    commands = HandCommands(close_width_m=p.grasp_width_m, close_force_n=p.grasp_force_n)
+    return HandClient(node, p.gripper, commands, p.clock != "lockstep", p.gripper_actions, p.homing)

@@ -5,9 +5,10 @@ from dataclasses import dataclass, fields
 from lpds_ros.parameters import parameter
 from lpds_ros.realtime import RealtimeParameters
 from lpds_ros.robot.command_modes import COMMAND_MODES
+from lpds_ros.robot.gripper import HandCommands
 from lpds_ros.steering.params import SteeringParams
 
-SAFE = SteeringParams()
+SAFE, HAND = SteeringParams(), HandCommands()
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,9 @@ class Parameters(RealtimeParameters):
         "topic of the arm's targets; empty: the mode's own, target_pose, target_joint, fr3_arm_controller/joint_trajectory or "
         "forward_position_controller/commands",
     )
+    trajectory_rows: int = parameter(
+        1000, "rows of the chunk a trajectory holds beyond its period; fewer: sooner at rest when steering dies", range=(0, 1000)
+    )
     targets_frame: str = parameter("base", "frame_id of pose and joint targets")
     targets_qos: str = parameter("reliable", "of the targets in real time, depth 1", choices=("reliable", "best_effort"))
     joint_prefix: str = parameter("fr3_joint", "names of the arm's joints before their numbers 1 to 7")
@@ -75,6 +79,13 @@ class Parameters(RealtimeParameters):
         "the actions that move it: franka_hand (Move, Grasp, Homing) or gripper_command (control_msgs/GripperCommand)",
         choices=("franka_hand", "gripper_command"),
     )
+    grasp_width_m: float = parameter(
+        HAND.close_width_m,
+        "width the hand closes to; with gripper_command the object's: franka_gripper lets go of what is not within 5 mm of it",
+        "m",
+        (0.0, 0.08),
+    )
+    grasp_force_n: float = parameter(HAND.close_force_n, "force it holds with", "N", (1.0, 140.0))
     homing: bool = parameter(False, "home the gripper at start-up: its fingers move, once their whole way (franka_hand)")
     started_mark: str = parameter(
         "", "file that the first steering node of a launch leaves; one that finds it waits for lpds/arm; empty: none"

@@ -107,11 +107,11 @@ class SteeringCore:
         moves, first, version = self._target.take(), self._ahead.first, self.weights_version
         return Trace(moves, self._chunk or self._asked, first, version, books.episode, books.seed, books.ticks)
 
-    def ahead(self) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
-        """Poses at the ends of the ticks that follow, as far as the decision under way has rows: position [3] m, orientation [4]
-        xyzw. To be asked for after `tick`, by its thread.
+    def ahead(self, most: int | None = None) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+        """Poses at the ends of the ticks that follow (at most so many), as far as the decision under way has rows: position
+        [3] m, orientation [4] xyzw. To be asked for after `tick`, by its thread.
         """
-        return self._target.foresee(self._open.rest()) if self._by_policy and self._target.seeded else ()
+        return self._target.foresee(self._open.rest()[:most]) if self._by_policy and self._target.seeded else ()
 
     def install_weights(self, parameters: ActorParameters):
         """Take up these weights at the next chunk. Raises ValueError when their shapes do not fit the contract."""
