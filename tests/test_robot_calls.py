@@ -1,5 +1,7 @@
 """`lpds robot status|recover|home` on the mock robot, over services, actions and topics."""
 
+import threading
+
 import numpy as np
 import pytest
 from lpds_msgs.msg import SteeringStatus
@@ -16,7 +18,7 @@ from lpds_ros.nodes.robot_description import own_limits
 from lpds_ros.nodes.robot_tool import RobotToolNode
 from lpds_ros.robot import homing, recovery
 from lpds_ros.robot.description import DescriptionError
-from lpds_ros.robot.homing import home
+from lpds_ros.robot.homing import home, straight
 from lpds_ros.robot.limits import load_limits
 from lpds_ros.robot.recovery import StepError, recover
 from lpds_ros.sim.controllers import CARTESIAN, TRAJECTORY
@@ -49,6 +51,29 @@ def test_recovered_and_homed(client, calls):
     assert calls.silent(0.0)
     client.node.create_timer(0.02, lambda: client.burst(client.stamp))
     client.ros.wait(lambda: not calls.silent(0.0), what="commands heard")
+
+
+def test_who_gives_up_cancels_the_motion(ros, client, calls):
+    world = client.sim.world
+    calls.switch([TRAJECTORY], [CARTESIAN], 5.0)
+    q = world.state().q
+    path = straight(q, q + [0.5, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0], FR3, 0.01)
+    failed = []
+
+    def follow():
+        try:
+            calls.follow(TRAJECTORY, path, PATIENCE_S)
+        except StepError as error:
+            failed.append(str(error))
+
+    thread = threading.Thread(target=follow)
+    thread.start()
+    ros.wait(lambda: world.control.following, what="the motion")
+    calls.ending.set()
+    thread.join()
+    assert "given up" in failed[0]
+    ros.wait(lambda: not world.control.following, what="the motion's end")
+    assert np.abs(world.state().q - path.positions[-1]).max() > 0.1
 
 
 def test_home_is_refused_until_steering_has_stopped(ros, client, calls):

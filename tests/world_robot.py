@@ -54,7 +54,8 @@ class WorldRobot:
         assert controller == TRAJECTORY
         points = [Waypoint(at, q, dq) for at, q, dq in zip(path.times_s, path.positions, path.velocities)]
         self._do("follow", self.world.follow, points)
-        self.world.advance(round(1000 * timeout_s))
+        while self.world.control.following:
+            self.world.advance(10)
         (ending,) = self.world.control.take_endings().values()
         if ending.outcome is not Outcome.SUCCESSFUL:
             raise StepError(ending.text)

@@ -36,4 +36,7 @@ def run(args) -> int:
             home(robot.calls, limits, report=tell, **options)
         except StepError:
             return 1  # told
+        except KeyboardInterrupt:
+            print(f"interrupted: the motion was cancelled; who drives the arm now: `lpds robot status` ({args.controller}?)")
+            raise
     return 0
