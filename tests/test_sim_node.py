@@ -55,7 +55,8 @@ def test_topics_types_and_qos_are_those_of_franka_ros2(ros, make_sim):
         "target_joint": ("sensor_msgs/msg/JointState", reliable),
         # ros2_controllers subscribe with the middleware's defaults, which for a reader are best effort.
         "fr3_arm_controller/joint_trajectory": ("trajectory_msgs/msg/JointTrajectory", best_effort),
-        "forward_position_controller/commands": ("std_msgs/msg/Float64MultiArray", best_effort),
+        # In lockstep a period takes every one of its positions.
+        "forward_position_controller/commands": ("std_msgs/msg/Float64MultiArray", reliable),
     }
     for topic, (kind, reliability) in accepted.items():
         info = ros.wait(lambda t=topic: client.node.get_subscriptions_info_by_topic(f"/{t}"), what=topic)
