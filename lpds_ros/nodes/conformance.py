@@ -32,6 +32,7 @@ from lpds_ros.robot.recovery import LOOK_S as ANSWER_S
 
 DISCOVERY_S, LOOK_S, SETTLED_S = 5.0, 0.02, 0.5
 KEPT = 20_000
+WATCHING = ("cell", "robot_tool", "probe")  # nodes of ours that hear the commands too, and drive nothing
 
 
 def interface(kind: str):
@@ -82,8 +83,9 @@ class LookNode(LpdsNode):
         return [endpoint(info, qos_check_compatible(info.qos_profile, quality(wanted))) for info in found]
 
     def subscribers(self, wanted: Heard) -> list[Endpoint]:
-        """Who hears a topic, and whether it can hear the stack."""
+        """Who hears a topic and is not only watching, and whether it can hear the stack."""
         found = self._others(self.get_subscriptions_info_by_topic, wanted.name)
+        found = [info for info in found if info.node_name not in WATCHING]
         return [endpoint(info, qos_check_compatible(qos.TARGET_REALTIME, info.qos_profile)) for info in found]
 
     def sayers(self, topic: str) -> list[str]:
