@@ -83,8 +83,9 @@ def test_beside_a_steering_node_at_work_nothing_is_tried(ros):
 def test_where_there_is_no_robot_everything_needed_has_failed(ros, monkeypatch):
     monkeypatch.setattr(conformance, "DISCOVERY_S", 0.3)
     monkeypatch.setattr(robot_calls, "FIND_S", 0.3)
-    RobotCalls(ros.node("cell")).destroy()  # it watches the commands, which is not to obey them
+    watching = RobotCalls(ros.node("cell"))  # it hears the commands, which is not to obey them
     rows = looked_at("real")
+    watching.destroy()
     assert rows["target_pose"].text.startswith("nobody listens")
     assert rows[f"{STATE}/robot_state"].text == "nobody publishes it" and rows["tool frame"].verdict is Verdict.NOT_TRIED
     assert rows["lpds/reset"].verdict is Verdict.NOT_TRIED and rows["franka_gripper/move"].verdict is Verdict.FAILED
