@@ -8,7 +8,7 @@ import pytest
 from franka_msgs.action import Grasp, Move
 from franka_msgs.msg import FrankaRobotState
 from franka_msgs.srv import SetForceTorqueCollisionBehavior
-from geometry_msgs.msg import PoseStamped, WrenchStamped
+from geometry_msgs.msg import PoseStamped, TwistStamped, WrenchStamped
 from lpds_msgs.srv import Reset
 from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
@@ -69,7 +69,13 @@ def test_lockstep_state_has_one_stamp_on_every_topic_and_true_contents(ros, make
     client = make_sim("lockstep")
     heard = {}
     kinds = dict.fromkeys((f"{STATE}/measured_joint_states", "joint_states", "franka_gripper/joint_states"), JointState)
-    kinds |= {f"{STATE}/robot_state": FrankaRobotState, f"{STATE}/external_wrench_in_base_frame": WrenchStamped}
+    parts = {  # as franka_robot_state_broadcaster publishes them
+        "external_wrench_in_base_frame": (WrenchStamped, "o_f_ext_hat_k"),
+        "external_wrench_in_stiffness_frame": (WrenchStamped, "k_f_ext_hat_k"),
+        "external_joint_torques": (JointState, "tau_ext_hat_filtered"),
+        "desired_end_effector_twist": (TwistStamped, "o_dp_ee_d"),
+    }
+    kinds |= {f"{STATE}/robot_state": FrankaRobotState} | {f"{STATE}/{name}": kind for name, (kind, _) in parts.items()}
     for topic, kind in kinds.items():
         client.node.create_subscription(kind, topic, lambda m, t=topic: heard.__setitem__(t, m), qos.ROBOT_STATE)
     clocks = []
@@ -78,6 +84,8 @@ def test_lockstep_state_has_one_stamp_on_every_topic_and_true_contents(ros, make
     state = client.sim.world.state()
     assert {stamp_ns(m.header.stamp) for m in heard.values()} == {state.stamp_ns} == {stamp_ns(clocks[-1].clock)}
     np.testing.assert_array_equal(heard[f"{STATE}/measured_joint_states"].position, state.q)
+    for name, (_, field) in parts.items():
+        assert heard[f"{STATE}/{name}"] == getattr(heard[f"{STATE}/robot_state"], field), name
     assert list(heard[f"{STATE}/measured_joint_states"].name) == [f"fr3_joint{i}" for i in range(1, 8)]
     assert list(heard["franka_gripper/joint_states"].name) == ["fr3_finger_joint1", "fr3_finger_joint2"]
     assert sum(heard["franka_gripper/joint_states"].position) == pytest.approx(0.08)

@@ -71,7 +71,10 @@ TOPICS = (
     Topic(f"{STATE}/measured_joint_states", JOINT_STATE, Of.FRANKA, False, 30.0, names=JOINTS),
     Topic(f"{STATE}/last_desired_pose", POSE, Of.FRANKA, False, frame="base", needed=False),
     Topic(f"{STATE}/desired_joint_states", JOINT_STATE, Of.FRANKA, False, names=JOINTS, needed=False),
+    Topic(f"{STATE}/desired_end_effector_twist", "geometry_msgs/msg/TwistStamped", Of.FRANKA, False, needed=False),
+    Topic(f"{STATE}/external_joint_torques", JOINT_STATE, Of.FRANKA, False, needed=False),
     Topic(f"{STATE}/external_wrench_in_base_frame", "geometry_msgs/msg/WrenchStamped", Of.FRANKA, False, needed=False),
+    Topic(f"{STATE}/external_wrench_in_stiffness_frame", "geometry_msgs/msg/WrenchStamped", Of.FRANKA, False, needed=False),
     Topic(f"{HAND}/joint_states", JOINT_STATE, Of.FRANKA, True, 10.0, names=FINGER_JOINTS),
     Topic("franka/joint_states", JOINT_STATE, Of.FRANKA, True, names=JOINTS, needed=False),
     Topic("joint_states", JOINT_STATE, Of.FRANKA, True, names=JOINTS + FINGER_JOINTS, needed=False),
@@ -94,12 +97,15 @@ ACTIONS = (
     Served(f"{HAND}/grasp", "franka_msgs/action/Grasp", Of.FRANKA),
     Served(f"{HAND}/gripper_action", "control_msgs/action/GripperCommand", Of.FRANKA, needed=False),
     Served("action_server/error_recovery", "franka_msgs/action/ErrorRecovery", Of.FRANKA),
+    Served("action_server/ptp_motion", "franka_msgs/action/PTPMotion", Of.FRANKA, needed=False),
     Served("fr3_arm_controller/follow_joint_trajectory", "control_msgs/action/FollowJointTrajectory", Of.JTC),
 )
 
 SERVICES = (
     Served(f"{HAND}/stop", "std_srvs/srv/Trigger", Of.FRANKA),
     Served("service_server/set_load", "franka_msgs/srv/SetLoad", Of.FRANKA, needed=False),
+    Served("service_server/set_tcp_frame", "franka_msgs/srv/SetTCPFrame", Of.FRANKA, needed=False),
+    Served("service_server/set_stiffness_frame", "franka_msgs/srv/SetStiffnessFrame", Of.FRANKA, needed=False),
     Served("service_server/set_joint_stiffness", "franka_msgs/srv/SetJointStiffness", Of.FRANKA, needed=False),
     Served("service_server/set_cartesian_stiffness", "franka_msgs/srv/SetCartesianStiffness", Of.FRANKA, needed=False),
     Served(

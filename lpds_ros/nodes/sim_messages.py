@@ -2,7 +2,7 @@
 
 import numpy as np
 from franka_msgs.msg import FrankaRobotState
-from geometry_msgs.msg import TransformStamped, WrenchStamped
+from geometry_msgs.msg import TransformStamped, TwistStamped, WrenchStamped
 from sensor_msgs.msg import JointState
 
 from lpds_ros.nodes.messages import BASE_FRAME, pose_stamped_msg, stamp_msg
@@ -43,6 +43,18 @@ def wrench_msg(stamp: int, wrench: np.ndarray, frame: str = BASE_FRAME) -> Wrenc
     return message
 
 
+def stiffness_wrench_msg(state: WorldState) -> WrenchStamped:
+    """The external wrench in the stiffness frame, which is the tool's."""
+    return wrench_msg(state.stamp_ns, _in_frame(state.wrench, tuple(state.orientation)), fr3.TCP_SITE)
+
+
+def desired_twist_msg(state: WorldState) -> TwistStamped:
+    """The motion generator's twist: zero, since torques drive the arm."""
+    message = TwistStamped()
+    message.header.stamp, message.header.frame_id = stamp_msg(state.stamp_ns), BASE_FRAME
+    return message
+
+
 def robot_state_msg(state: WorldState) -> FrankaRobotState:
     """franka_msgs/FrankaRobotState. Its own header has no frame (franka_semantic_components leaves it empty)."""
     stamp = state.stamp_ns
@@ -64,7 +76,7 @@ def robot_state_msg(state: WorldState) -> FrankaRobotState:
     message.f_t_ee = pose_stamped_msg(stamp, *TCP_IN_FLANGE, frame=FLANGE)
     message.ee_t_k = pose_stamped_msg(stamp, (0.0, 0.0, 0.0), UNTURNED, frame=fr3.TCP_SITE)
     message.o_f_ext_hat_k = wrench_msg(stamp, state.wrench)
-    message.k_f_ext_hat_k = wrench_msg(stamp, _in_frame(state.wrench, tuple(state.orientation)), fr3.TCP_SITE)
+    message.k_f_ext_hat_k = stiffness_wrench_msg(state)
     for inertia, frame in (
         (message.inertia_ee, fr3.TCP_SITE),
         (message.inertia_load, FLANGE),

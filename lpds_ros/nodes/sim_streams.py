@@ -5,7 +5,7 @@ nodes around it. A message nobody subscribes to is neither built nor sent.
 from dataclasses import dataclass
 
 from franka_msgs.msg import FrankaRobotState
-from geometry_msgs.msg import PoseStamped, WrenchStamped
+from geometry_msgs.msg import PoseStamped, TwistStamped, WrenchStamped
 from lpds_msgs.msg import TaskState
 from rclpy.qos import QoSPresetProfiles, QoSProfile
 from rosgraph_msgs.msg import Clock
@@ -14,14 +14,27 @@ from tf2_msgs.msg import TFMessage
 
 from lpds_ros.nodes import qos
 from lpds_ros.nodes.messages import BASE_FRAME, pose_stamped_msg, stamp_msg
-from lpds_ros.nodes.sim_messages import joint_state_msg, robot_state_msg, transform_msg, wrench_msg
+from lpds_ros.nodes.sim_messages import (
+    desired_twist_msg,
+    joint_state_msg,
+    robot_state_msg,
+    stiffness_wrench_msg,
+    transform_msg,
+    wrench_msg,
+)
 from lpds_ros.sim.fr3 import FINGER_JOINTS, JOINTS
 from lpds_ros.sim.frames import FIXED, Frame, moving
 from lpds_ros.sim.state import WorldState
 from lpds_ros.sim.streams import JOINTS as JOINT_TOPICS
 from lpds_ros.sim.streams import POSES, STATE
 
-ROBOT_STATE, WRENCH = f"{STATE}/robot_state", f"{STATE}/external_wrench_in_base_frame"
+ROBOT_STATE = f"{STATE}/robot_state"
+# What of robot_state has a topic of its own, beside poses and joints.
+PARTS = {
+    f"{STATE}/external_wrench_in_base_frame": (WrenchStamped, lambda s: wrench_msg(s.stamp_ns, s.wrench)),
+    f"{STATE}/external_wrench_in_stiffness_frame": (WrenchStamped, stiffness_wrench_msg),
+    f"{STATE}/desired_end_effector_twist": (TwistStamped, desired_twist_msg),
+}
 TRANSFORMS, FIXED_TRANSFORMS = "/tf", "/tf_static"  # absolute, as tf2_ros has them
 SYSTEM_DEFAULT = QoSPresetProfiles.SYSTEM_DEFAULT.value
 NAMES = {"franka_gripper/joint_states": FINGER_JOINTS, "joint_states": JOINTS + FINGER_JOINTS}
@@ -57,7 +70,7 @@ class RobotStreams:
         self.spoil = lambda topic, sample: sample
         self._publishers = {topic: self._publisher(PoseStamped, topic) for topic in POSES}
         self._publishers |= {topic: self._publisher(JointState, topic) for topic in JOINT_TOPICS}
-        self._publishers[WRENCH] = self._publisher(WrenchStamped, WRENCH)
+        self._publishers |= {topic: self._publisher(kind, topic) for topic, (kind, _) in PARTS.items()}
         self._publishers[ROBOT_STATE] = self._publisher(FrankaRobotState, ROBOT_STATE)
         self._publishers[TRANSFORMS] = self._publisher(TFMessage, TRANSFORMS)
         self._task_state = node.create_publisher(TaskState, "lpds/task_state", qos.CONTROL)
@@ -100,6 +113,6 @@ class RobotStreams:
             return joint_state_msg(stamp, NAMES.get(topic, JOINTS), *numbers, FRAMES.get(topic, BASE_FRAME))
         if topic == TRANSFORMS:
             return TFMessage(transforms=[transform_msg(stamp, f) for f in moving(state.q, state.finger_positions)])
-        if topic == WRENCH:
-            return wrench_msg(stamp, state.wrench)
+        if topic in PARTS:
+            return PARTS[topic][1](state)
         return robot_state_msg(state)

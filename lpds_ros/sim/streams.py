@@ -21,6 +21,7 @@ POSES: dict[str, Callable[[WorldState], tuple]] = {
 JOINTS: dict[str, Callable[[WorldState], tuple]] = {
     f"{STATE}/measured_joint_states": lambda s: (s.q, s.dq, s.tau),
     f"{STATE}/desired_joint_states": lambda s: (s.q_d, s.dq, s.tau_d),
+    f"{STATE}/external_joint_torques": lambda s: (ARM_ZERO, ARM_ZERO, s.tau_ext),
     "franka/joint_states": lambda s: (s.q, s.dq, s.tau),
     "franka_gripper/joint_states": lambda s: (s.finger_positions, FINGER_ZERO, FINGER_ZERO),
     "joint_states": lambda s: (
