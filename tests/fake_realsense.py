@@ -13,6 +13,7 @@ class Sdk:
     """
 
     usb = "3.2"
+    rotation = np.eye(3)  # of the colour camera in the depth camera; librealsense says it column by column
 
     def __init__(self, serials=("A1",), failures=()):
         self.serials, self.failures, self.said, self.pictures = list(serials), list(failures), [], []
@@ -74,7 +75,9 @@ class Pipeline:
             get_intrinsics=lambda: SimpleNamespace(
                 width=WIDTH, height=HEIGHT, fx=7.0, fy=7.0, ppx=3.5, ppy=2.5, model="none", coeffs=[0.0] * 5
             ),
-            get_extrinsics_to=lambda other: SimpleNamespace(rotation=np.eye(3).ravel().tolist(), translation=[0.0] * 3),
+            get_extrinsics_to=lambda other: SimpleNamespace(
+                rotation=self.sdk.rotation.T.ravel().tolist(), translation=[0.0] * 3
+            ),
         )
         streams = [
             SimpleNamespace(stream_type=lambda kind=kind: kind, as_video_stream_profile=lambda: profile)

@@ -63,6 +63,23 @@ def test_a_recording_comes_through_the_pipeline_bit_for_bit(rs, recording):
     camera.close()
 
 
+def test_a_recording_that_is_played_once_ends_and_one_in_a_loop_goes_on(rs, recording):
+    for loop in (False, True):
+        camera, shown, said, ending = played(rs, recording, loop=loop), [], [], threading.Event()
+        camera.open()
+
+        def show(frame, shown=shown, ending=ending):
+            shown.append(frame)
+            if len(shown) > 2 * COUNT:
+                ending.set()
+
+        CameraFeed(camera, show, say=said.append).run(ending)
+        assert len(shown) == (2 * COUNT + 1 if loop else COUNT)
+        assert said == ([] if loop else [f"{camera.label}: the recording is over"])
+        stamps = [frame.stamp_ns for frame in shown]
+        assert stamps == sorted(set(stamps))
+
+
 def test_aligned_depth_is_in_the_colour_cameras_pixels(rs, tmp_path):
     """An edge in depth between two planes, as a pinhole 50 mm beside it with another focal length sees it."""
     from recorded_camera import BASELINE_M, FOCAL_COLOUR, FOCAL_DEPTH, WIDTH, record
@@ -140,6 +157,14 @@ def test_it_is_reset_between_attempts_and_only_so_often(quick):
     with pytest.raises(CameraError, match="no 640x480x30.*rs-enumerate-devices"):
         made(sdk, attempts=2)[0].open()
     assert sdk.said == ["start ", "reset A1", "start "]
+
+
+def test_the_turn_between_the_two_cameras_is_read_column_by_column():
+    sdk = Sdk()
+    sdk.rotation = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+    camera, _ = made(sdk)
+    camera.open()
+    np.testing.assert_array_equal(camera.colour_in_depth[0], sdk.rotation)
 
 
 def test_what_is_not_a_new_picture_is_not_shown():

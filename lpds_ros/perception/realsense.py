@@ -63,7 +63,6 @@ class RealSense:
         self._clock = clock or CameraClock()
         self._context, self._pipeline = library.context(), None
         self._align = library.align(library.stream.color)
-        self._number = -1
         self._shown_from_s = 0.0
         self.serial, self.colour, self.depth_m, self.colour_in_depth = "", None, MILLIMETRE_M, None
 
@@ -165,7 +164,7 @@ class RealSense:
         except BaseException:
             pipeline.stop()
             raise
-        self._pipeline, self._number = pipeline, -1
+        self._pipeline = pipeline
         self._clock.restart()
         self._shown_from_s = time.monotonic() + (0.0 if self.settings.file else self.settings.warm_up_s)
 
@@ -209,9 +208,8 @@ class RealSense:
         if self.settings.depth and not deep:
             return None
         colour = frames.get_color_frame()
-        if not colour or colour.get_frame_number() == self._number:
+        if not colour:
             return None
-        self._number = colour.get_frame_number()
         domain = HARDWARE if self.settings.file else colour.get_frame_timestamp_domain().name
         stamp_ns = self._clock.stamp(colour.get_timestamp(), domain)
         if stamp_ns is None or time.monotonic() < self._shown_from_s or time.time_ns() - stamp_ns > STALE_NS:
@@ -220,7 +218,7 @@ class RealSense:
         # A frameset has the newest depth there is: without a new one, that of another moment.
         if aligned and abs(deep.get_timestamp() - colour.get_timestamp()) <= 1000.0 / self.settings.profile.rate_hz:
             depth = in_millimetres(np.asanyarray(self._align.process(frames).get_depth_frame().get_data()), self.depth_m)
-        return RgbdFrame(stamp_ns, self._number, np.array(colour.get_data()), depth)  # librealsense needs its buffers back
+        return RgbdFrame(stamp_ns, colour.get_frame_number(), np.array(colour.get_data()), depth)  # librealsense needs its buffers back
 
     def close(self):
         """End the streams, if there are any."""

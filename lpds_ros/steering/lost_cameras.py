@@ -8,7 +8,7 @@ from lpds_ros.records import Observation
 
 class LostCameras:
     """Watches the age of every stream of images. A camera that has shown something and then nothing that could be used for more
-    than `lost_s` is lost. Where an observation knows no ages, or time went back, nothing is known of that while.
+    than `lost_s` is lost. What an observation without ages, or time that goes back, says of that while is nothing.
     """
 
     def __init__(self, contract: Contract, lost_s: float):
@@ -22,7 +22,7 @@ class LostCameras:
         now_ns, reasons = observation.stamp_ns, []
         for name, (topic, max_age_s) in self._streams.items():
             age_s = observation.ages_s.get(name)
-            if age_s is None or now_ns < self._seen_ns.get(name, now_ns):
+            if age_s is None:
                 self._seen_ns.pop(name, None)
             elif -FUTURE_TOLERANCE_NS / 1e9 <= age_s <= max_age_s:
                 self._seen_ns[name] = now_ns
