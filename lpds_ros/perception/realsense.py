@@ -218,7 +218,8 @@ class RealSense:
         # A frameset has the newest depth there is: without a new one, that of another moment.
         if aligned and abs(deep.get_timestamp() - colour.get_timestamp()) <= 1000.0 / self.settings.profile.rate_hz:
             depth = in_millimetres(np.asanyarray(self._align.process(frames).get_depth_frame().get_data()), self.depth_m)
-        return RgbdFrame(stamp_ns, colour.get_frame_number(), np.array(colour.get_data()), depth)  # librealsense needs its buffers back
+        picture = np.array(colour.get_data())  # a copy: librealsense needs its buffers back
+        return RgbdFrame(stamp_ns, colour.get_frame_number(), picture, depth)
 
     def close(self):
         """End the streams, if there are any."""
