@@ -53,6 +53,11 @@ class Device:
     def get_info(self, which):
         return {"serial": self.serial, "name": "RealSense D435", "usb": self.sdk.usb}[which]
 
+    def query_sensors(self):
+        streams = [("color", "rgb8", size) for size in ((640, 360, 30), (424, 240, 60), (320, 180, 6))]
+        streams += [("depth", "z16", size) for size in ((424, 240, 60), (640, 360, 30), (1280, 720, 30))]
+        return [SimpleNamespace(get_stream_profiles=lambda: [Offered(*stream) for stream in streams])]
+
     def supports(self, which):
         return which != "usb" or bool(self.sdk.usb)
 
@@ -61,6 +66,12 @@ class Device:
 
     def first_depth_sensor(self):
         return SimpleNamespace(get_depth_scale=lambda: 0.001)
+
+
+class Offered:
+    def __init__(self, kind, pixel, size):
+        self.stream_type, self.format, self.as_video_stream_profile = lambda: kind, lambda: pixel, lambda: self
+        self.width, self.height, self.fps = (lambda value=value: value for value in size)
 
 
 class Pipeline:

@@ -15,7 +15,7 @@ from lpds_ros.perception import realsense
 from lpds_ros.perception.camera_clock import JUMP_NS, SURE, CameraClock
 from lpds_ros.perception.camera_feed import CameraFeed
 from lpds_ros.perception.cameras import CameraListError, Profile, read_profile, read_serials
-from lpds_ros.perception.librealsense import CameraError, librealsense
+from lpds_ros.perception.librealsense import CameraError, librealsense, profiles
 from lpds_ros.perception.realsense import CameraLostError, CameraSettings, RealSense
 from lpds_ros.perception.rgbd import camera_frames, in_millimetres
 
@@ -107,6 +107,11 @@ def test_depth_is_in_millimetres_whatever_its_unit(rs, tmp_path):
     assert in_millimetres(np.array([[0, 65535]], np.uint16), 0.01).tolist() == [[0, 0]]
 
 
+def test_the_profiles_of_a_device_are_those_of_colour_and_depth_alike(rs, recording):
+    device = rs.context().load_device(str(recording))
+    assert profiles(rs, device, True) == profiles(rs, device, False) == [Profile(64, 48, 30)]
+
+
 def test_what_is_no_recording_is_refused(rs, tmp_path):
     with pytest.raises(CameraError, match="no such file"):
         played(rs, tmp_path / "none.db3").open()
@@ -154,7 +159,7 @@ def test_it_is_reset_between_attempts_and_only_so_often(quick):
     assert sdk.said == ["start A1", "reset A1", "start A1", "reset A1", "start A1"]
     assert "attempt 2 of 3" in said[1]
     sdk = Sdk(failures=["Couldn't resolve requests"] * 9)
-    with pytest.raises(CameraError, match="no 640x480x30.*rs-enumerate-devices"):
+    with pytest.raises(CameraError, match="another profile than 640x480x30 .*: it has 424x240x60, 640x360x30$"):
         made(sdk, attempts=2)[0].open()
     assert sdk.said == ["start ", "reset A1", "start "]
 

@@ -96,6 +96,7 @@ class CameraNode(LpdsNode):
         if self._thread is not None:
             self._thread.end()
             self._thread = None
+            self.get_logger().info(f"{self._camera.label}: {self.feed.shown} pictures, lost {self.feed.losses} times")
         elif self._camera is not None:
             self._camera.close()
         self._camera = None

@@ -13,7 +13,7 @@ AGAIN_S = 5.0  # between two rounds of attempts to get a lost camera back
 class CameraFeed:
     """camera: open already. show: called with every new picture; wanted: whether its depth is asked for.
 
-    say: called with what a person should know. `losses` counts how often the camera was lost.
+    say: called with what a person should know. `shown` counts pictures, `losses` how often the camera was lost.
     """
 
     def __init__(
@@ -26,7 +26,7 @@ class CameraFeed:
         again_s: float = AGAIN_S,
     ):
         self._camera, self._show, self._wanted, self._say, self._again_s = camera, show, wanted, say, again_s
-        self.losses = 0
+        self.shown = self.losses = 0
 
     def run(self, ending: threading.Event):
         """Until `ending`, or the end of a recording that is played once. The thread's whole work: librealsense's queue holds one
@@ -41,6 +41,7 @@ class CameraFeed:
                         return
                 else:
                     self._show(frame)
+                    self.shown += 1
         finally:
             self._camera.close()
 

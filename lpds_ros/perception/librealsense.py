@@ -5,6 +5,8 @@ import importlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from lpds_ros.perception.cameras import Profile
+
 
 class CameraError(ValueError):
     """A camera cannot be used. problem: what was found; remedy: what to do; the text says both."""
@@ -59,3 +61,17 @@ def attached(library) -> list[Attached]:
 
 def _info(device, which) -> str:
     return device.get_info(which) if device.supports(which) else ""
+
+
+def profiles(rs, device, depth: bool) -> list[Profile]:
+    """What a device can stream in colour (rgb8), and with `depth` in depth (z16) as well, smallest first."""
+    wanted = [(rs.stream.color, rs.format.rgb8)] + ([(rs.stream.depth, rs.format.z16)] if depth else [])
+    found: dict[tuple, set[Profile]] = {kind: set() for kind in wanted}
+    for sensor in device.query_sensors():
+        for stream in sensor.get_stream_profiles():
+            kind = stream.stream_type(), stream.format()
+            if kind in found:
+                video = stream.as_video_stream_profile()
+                found[kind].add(Profile(video.width(), video.height(), video.fps()))
+    common = set.intersection(*found.values())
+    return sorted(common, key=lambda p: (p.width_px * p.height_px, p.rate_hz))

@@ -15,8 +15,8 @@ import numpy as np
 
 from lpds_ros.perception.camera_clock import HARDWARE, CameraClock
 from lpds_ros.perception.cameras import NAME, NAMESPACE, Profile
-from lpds_ros.perception.librealsense import CameraError
-from lpds_ros.perception.rgbd import MILLIMETRE_M, Pinhole, RgbdFrame, in_millimetres
+from lpds_ros.perception.librealsense import CameraError, profiles
+from lpds_ros.perception.rgbd import MILLIMETRE_M, RgbdFrame, in_millimetres, pinhole
 
 LOOK_S = 0.1
 RESET_S = 2.0  # from a reset to the camera's leaving the bus; it is back some seconds later
@@ -128,12 +128,21 @@ class RealSense:
 
     def _remedy(self, problem: str) -> str:
         if "resolve" in problem:
-            return f"it has no {self.settings.profile} (over USB 2 few are left): see `rs-enumerate-devices`, set profile"
+            there = self._offered()
+            return f"set another profile than {self.settings.profile} (on USB 2 few are left){there and f': it has {there}'}"
         if "busy" in problem.lower() or "errno=16" in problem:
             return "another process has it open: end that one"
         if "not there" in problem:
             return "plug it into USB 3, check its serial; inside a container pass the device in"
         return "replug it; install librealsense's udev rules"
+
+    def _offered(self) -> str:
+        """The profiles of the camera, asked anew: a reset has made void what was found before. "" where it does not answer."""
+        try:
+            device = self._find(lambda: True)
+            return ", ".join(map(str, profiles(self._rs, device, self.settings.depth))) if device else ""
+        except (RuntimeError, CameraError):
+            return ""
 
     def _start_file(self):
         path = Path(self.settings.file)
@@ -229,16 +238,3 @@ class RealSense:
                 pipeline.stop()
             except RuntimeError as error:
                 self._say(f"{self.label}: {error}")
-
-
-def pinhole(rs, intrinsics) -> Pinhole:
-    """librealsense's intrinsics, with the distortion model as realsense2_camera names it."""
-    fisheye = intrinsics.model == rs.distortion.kannala_brandt4
-    return Pinhole(
-        intrinsics.width,
-        intrinsics.height,
-        (intrinsics.fx, intrinsics.fy),
-        (intrinsics.ppx, intrinsics.ppy),
-        "equidistant" if fisheye else "plumb_bob",
-        tuple(intrinsics.coeffs[: 4 if fisheye else 5]),
-    )

@@ -65,3 +65,16 @@ def in_millimetres(depth: np.ndarray, unit_m: float) -> np.ndarray:
         return depth.copy()
     scaled = np.rint(depth * (unit_m / MILLIMETRE_M))
     return np.where(scaled <= np.iinfo(np.uint16).max, scaled, 0).astype(np.uint16)
+
+
+def pinhole(rs, intrinsics) -> Pinhole:
+    """librealsense's intrinsics, with the distortion model as realsense2_camera names it."""
+    fisheye = intrinsics.model == rs.distortion.kannala_brandt4
+    return Pinhole(
+        intrinsics.width,
+        intrinsics.height,
+        (intrinsics.fx, intrinsics.fy),
+        (intrinsics.ppx, intrinsics.ppy),
+        "equidistant" if fisheye else "plumb_bob",
+        tuple(intrinsics.coeffs[: 4 if fisheye else 5]),
+    )
