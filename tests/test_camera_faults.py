@@ -75,7 +75,7 @@ def test_a_frozen_picture_is_refused_before_it_is_encoded():
 
 def test_the_pose_that_belongs_to_a_picture_is_the_one_of_its_time():
     aligner = Aligner(small_contract())
-    assert aligner.pose_at(SECOND) is None
+    assert aligner.pose_at(SECOND) is None and aligner.pose_at(0) is None
     for k in range(10):
         aligner.push_pose("pose", SECOND + 10 * k * MS, [0.1 * k, 0.0, 0.3], DOWN)
     assert aligner.pose_at(SECOND + 42 * MS)[0][0] == pytest.approx(0.4)

@@ -142,11 +142,11 @@ class Aligner:
 
     def pose_at(self, stamp_ns: int) -> tuple[np.ndarray, np.ndarray] | None:
         """Position [3] m and orientation [4] xyzw of the tool then, None where no sample is near enough (POSE_NEAR_NS)."""
-        samples = self._streams["pose"].samples
-        near = min(samples, key=lambda sample: abs(sample[0] - stamp_ns), default=None)
-        if near is None or abs(near[0] - stamp_ns) > POSE_NEAR_NS:
+        stream = self._streams["pose"]
+        if not stream.samples:
             return None
-        return near[1]["position"], near[1]["orientation"]
+        near_ns, fields = stream.newest(stamp_ns)
+        return (fields["position"], fields["orientation"]) if abs(near_ns - stamp_ns) <= POSE_NEAR_NS else None
 
     def push_task(self, stamp_ns: int, reward: float, success: bool):
         """Reward and success of the period that ended at the stamp. A repeated stamp counts once."""
