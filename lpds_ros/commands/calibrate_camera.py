@@ -7,6 +7,7 @@ from lpds_ros.commands._calibration_picture import draw_camera
 from lpds_ros.perception.calibration.camera_info import INTRINSICS, write_camera_info
 from lpds_ros.perception.calibration.guide import Guide
 from lpds_ros.perception.calibration.intrinsics import FLAGS, CameraCalibration, calibrate_camera
+from lpds_ros.perception.calibration.session import RESULT
 
 HELP = "a camera's intrinsics from pictures of the ChArUco board: lpds calibrate camera runs/cal/front --live"
 
@@ -30,7 +31,7 @@ def run(args) -> int:
     result = calibrate_camera(session.views, session.size_px, args.name, args.model)
     report(result)
     out = args.out or session.folder / INTRINSICS
-    picture = args.picture or out.with_suffix(".png")
+    picture = args.picture or out.with_suffix(RESULT)
     write_camera_info(out, result.info)
     draw_camera(result, picture)
     print(f"{out}: for ROS, camera_info_url: file://{out.resolve()}; picture: {picture}")

@@ -19,7 +19,7 @@ from lpds_ros.perception.calibration.camera_info import INTRINSICS, CameraInfo, 
 from lpds_ros.perception.calibration.guide import Guide
 from lpds_ros.perception.calibration.hand_eye import HandEye, board_pose, calibrate_hand_eye
 from lpds_ros.perception.calibration.records import CalibrationError, Kind, Sample
-from lpds_ros.perception.calibration.session import Session
+from lpds_ros.perception.calibration.session import RESULT, Session
 
 HELP = "where a camera sits, on the hand or in the cell: lpds calibrate hand-eye runs/cal/wrist --kind eye_in_hand --live"
 POSE, EFFECTOR, BASE = "franka_robot_state_broadcaster/current_pose", "fr3_hand_tcp", "base"
@@ -58,7 +58,7 @@ def run(args) -> int:
     frames, camera = placed(args, result, known)
     args.folder.mkdir(parents=True, exist_ok=True)
     out = args.out or args.folder / f"{frames.name}.calib"
-    picture = args.picture or out.with_suffix(".png")
+    picture = args.picture or out.with_suffix(RESULT)
     write_calibration(out, Calibration(frames, transform_of(camera)))
     write_samples(args.folder / f"{frames.name}.samples", result.samples, frames)
     draw_hand_eye(result, picture)

@@ -1,7 +1,8 @@
 """A folder of calibration pictures: each is written as it is taken, with the hand's pose, so that one may stop and go on.
 
 <folder>/000.png, 001.png, …, and poses.yaml: {000.png: [x, y, z, qx, qy, qz, qw], …} m, of the hand in the base frame. The same
-folder made by other means (a tablet's pictures, a robot's log) is read as well; pictures may be .png, .jpg, .jpeg or .bmp.
+folder made by other means (a tablet's pictures, a robot's log) is read as well; pictures may be .png, .jpg, .jpeg or .bmp, and
+*.result.png are none.
 """
 
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from lpds_ros.perception.calibration.board import Board
 from lpds_ros.perception.calibration.records import View
 
 POSES = "poses.yaml"
+RESULT = ".result.png"  # what a calibration draws is none of its pictures
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
 MAX_PICTURES = 1000
 
@@ -38,7 +40,7 @@ class Session:
         self.folder, self.board = folder, board
         folder.mkdir(parents=True, exist_ok=True)
         self._poses = self._read_poses()
-        files = sorted(p for p in folder.iterdir() if p.suffix.lower() in PICTURES)
+        files = sorted(p for p in folder.iterdir() if p.suffix.lower() in PICTURES and not p.name.endswith(RESULT))
         if len(files) > MAX_PICTURES:
             raise ConfigError(f"{folder}: {len(files)} pictures, at most {MAX_PICTURES} are read")
         if strangers := sorted(set(self._poses) - {p.name for p in files}):
