@@ -126,7 +126,7 @@ class Arguments:
         "", "RealSense cameras, name=serial: camera=012345678901,wrist=…; empty: one named camera, the only one plugged in"
     )
     camera_profile: str = parameter("640x480x30", "width x height x rate of every RealSense, its colour and its depth")
-    demos: str = parameter("", "demonstrations (.hdf5) for the learner's replay; empty: none")
+    demos: str = parameter("", "demonstrations for the learner's replay, whatever `lpds demos info` reads; empty: none")
     calibration: str = parameter(
         "", "where cameras sit: .calib files of `lpds calibrate hand-eye` or easy_handeye2, separated by commas, for /tf_static"
     )

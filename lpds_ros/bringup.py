@@ -213,6 +213,7 @@ def _table(a: Arguments, contract: Contract, bundle: Bundle | None, run_dir: Pat
                 "path": str(run_dir / FOLDER / f"{STEM}.mcap"),
                 "clock": a.clock,
                 "robot_state_topic": ROBOT_STATE,
+                "command_mode": mode,
             },
             False,
             restarts=LEARNER_RESTARTS,

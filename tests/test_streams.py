@@ -95,6 +95,15 @@ def test_what_is_no_bag_is_refused(tmp_path, name, text):
         list(raw_messages(tmp_path / name, Definitions()))
 
 
+def test_a_recorder_that_is_killed_loses_what_it_had_gathered_and_no_more(tmp_path):
+    (_, data), log = poses()[0], RolloutLogWriter(tmp_path / "s.mcap", chunk_bytes=1000)
+    for i in range(100):
+        log.write_raw("/pose", POSE, data, received_ns=i)
+    log.abandon()
+    found = [m.log_ns for m in raw_messages(tmp_path, Definitions())]
+    assert found == list(range(len(found))) and 100 - 1000 // len(data) <= len(found) < 100
+
+
 def test_others_read_our_bags(tmp_path):
     count = record_live(tmp_path / "streams.mcap", CONTRACT, 10)
     with Reader(tmp_path / "streams.mcap") as bag:

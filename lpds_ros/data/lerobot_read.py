@@ -190,8 +190,11 @@ def _places_v30(info: Info) -> list[_Episode]:
     for path in sorted((info.root / "meta/episodes").glob("*/*.parquet")):
         columns = _columns(path, (*PLACES, *videos))
         for i in range(len(columns["length"])):
-            row = {name: column[i].item() for name, column in columns.items()}
-            found.append(_place_v30(info, row))
+            try:
+                row = {name: column[i].item() for name, column in columns.items()}
+                found.append(_place_v30(info, row))
+            except (ValueError, OverflowError) as error:
+                raise error if isinstance(error, DemoError) else DemoError(f"{path}: row {i}: {error}") from None
     return found
 
 
@@ -240,7 +243,9 @@ def _columns(path: Path, names) -> dict[str, np.ndarray]:
                 raise DemoError(f"{path}: unpacks to {size >> 20} MiB, at most {MAX_TABLE_BYTES >> 20} are read")
             table = file.read(columns=list(names), use_threads=False)
             return {name: _array(table.column(name).combine_chunks(), f"{path}: column '{name}'") for name in names}
-    except (OSError, pyarrow.ArrowException) as error:
+    except DemoError:
+        raise
+    except (OSError, ValueError, pyarrow.ArrowException) as error:
         raise DemoError(f"{path}: not a readable parquet file: {' '.join(str(error).split())}") from None
 
 
@@ -253,7 +258,7 @@ def _contents(path: Path, key: str, rows: slice) -> list[bytes]:
         with parquet.ParquetFile(path) as file:
             column = file.read(columns=[key], use_threads=False).column(key)[rows]
             found = [row["bytes"] for row in column.to_pylist()]
-    except (OSError, pyarrow.ArrowException, KeyError, TypeError) as error:
+    except (OSError, ValueError, pyarrow.ArrowException, KeyError, TypeError) as error:
         raise DemoError(f"{path}: column '{key}' is no images: {' '.join(str(error).split())}") from None
     if any(not isinstance(content, bytes) for content in found):
         raise DemoError(f"{path}: column '{key}' has images that lie in other files; embed them, as LeRobot does by itself")

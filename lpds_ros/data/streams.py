@@ -19,7 +19,7 @@ import zstandard
 from mcap.records import Channel, Chunk, Message, Metadata, Schema
 from mcap.stream_reader import breakup_chunk
 from rosbags.interfaces import MessageDefinitionFormat
-from rosbags.rosbag2 import Reader, ReaderError
+from rosbags.rosbag2 import Reader
 
 from lpds_ros.contract import Contract
 from lpds_ros.data.definitions import DefinitionError, Definitions
@@ -142,8 +142,8 @@ def _from_sqlite(path: Path, definitions: Definitions, wanted) -> Iterator[RawMe
                 _learn(definitions, connection.msgtype, text)
             for connection, log_ns, data in reader.messages(connections=connections) if connections else ():
                 yield RawMessage(connection.topic, connection.msgtype, log_ns, bytes(data))
-    except (ReaderError, OSError) as error:
-        raise DemoError(f"{path}: not a readable bag: {error}") from None
+    except Exception as error:  # noqa: BLE001 (rosbags and SQLite raise whatever a damaged file provokes)
+        raise DemoError(f"{path}: not a readable bag: {type(error).__name__}: {error}") from None
 
 
 def _learn(definitions: Definitions, typename: str, text: str):

@@ -86,7 +86,9 @@ def read_frames(path, at_s: Sequence[float], fps: float, shape: Sequence[int]) -
                 if frame.time >= at_s[count] - tolerance_s:
                     found[count] = frame.to_ndarray(format="rgb24")
                     count += 1
-    except (av.FFmpegError, OSError, IndexError) as error:
+    except DemoError:
+        raise
+    except (av.FFmpegError, OSError, LookupError, ValueError, AttributeError) as error:  # a stream of no known codec has no size
         raise DemoError(f"{path}: not a readable video: {error}") from None
     if count < len(at_s):
         raise DemoError(f"{path}: no picture at {at_s[count]:.3f} s, {fps:g} a second expected")
@@ -105,7 +107,9 @@ def read_pictures(contents: Sequence[bytes], shape: Sequence[int], where: str) -
                 if (stream.height, stream.width) != found.shape[1:3]:
                     raise DemoError(f"{where}: picture {i} has {stream.width} x {stream.height} pixels")
                 found[i] = next(container.decode(stream)).to_ndarray(format="rgb24")
-    except (av.FFmpegError, OSError, IndexError, StopIteration) as error:
+    except DemoError:
+        raise
+    except (av.FFmpegError, OSError, LookupError, ValueError, AttributeError, StopIteration) as error:
         raise DemoError(f"{where}: picture {i} is not readable: {error}") from None
     return found
 

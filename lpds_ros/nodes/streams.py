@@ -1,8 +1,8 @@
 """Streams: all that perception was given and steering sent, as ROS messages in an MCAP bag, beside the rollout log.
 
-The contract's streams, task state, robot state, targets, observations, decisions and episodes. Log time is when a message was
-received here, publish time its header's stamp; the bytes are those of the wire. In a process of its own: its disk, which images
-fill fast, never holds up the log that the learner needs.
+The contract's streams, their cameras' intrinsics and fixed frames, task state, robot state, targets, observations, decisions and
+episodes. Log time is when a message was received here, publish time its header's stamp; the bytes are those of the wire. In a
+process of its own: its disk, which images fill fast, never holds up the log that the learner needs.
 """
 
 import shutil
@@ -11,18 +11,20 @@ import time
 from dataclasses import dataclass
 
 from lpds_ros.nodes.recorder import EXTRA, RecorderNode, RecorderParameters, further_topics  # isort: skip (as there)
-from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 from lpds_ros.contract import ContractError, load_contract
 from lpds_ros.data.definitions import DECISION, EPISODE
 from lpds_ros.data.log_sink import LogSink
-from lpds_ros.data.streams import METADATA, OBSERVATION, POSE, ROBOT, TASK
+from lpds_ros.data.streams import METADATA, OBSERVATION, ROBOT, TASK
 from lpds_ros.nodes.base import main as run_node
+from lpds_ros.nodes.steering_command import MESSAGES
 from lpds_ros.parameters import parameter
 
 RATE_AFTER_S = 10.0
 LARGE_BYTES_PER_S = 10e6
 RELIABLE = QoSProfile(depth=200, reliability=ReliabilityPolicy.RELIABLE)
+FIXED = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class StreamsParameters(RecorderParameters):
     file_mib: int = parameter(1024, "size at which, with an episode's end, the next file begins", "MiB", (1, 1 << 20))
     clock: str = parameter("realtime", "how time passes", choices=("realtime", "lockstep"))
     robot_state_topic: str = parameter("", "the robot's own state (FrankaRobotState); empty: not recorded")
+    command_mode: str = parameter("cartesian_pose", "steering's, whose targets are recorded", choices=tuple(MESSAGES))
+    targets_topic: str = parameter("", "their topic; empty: the mode's own")
     chunk_bytes: int = parameter(65536, "gathered before the system gets them: lost when it is killed", "B", (1, 1 << 24))
     waiting_mib: int = parameter(256, "that may wait for the disk before any message is dropped", "MiB", range=(1, 1 << 16))
 
@@ -58,9 +62,13 @@ class StreamsNode(RecorderNode):
         self._began_s, self._rate_said = time.monotonic(), False
         for stream in contract.streams.values():
             self.record(stream.topic, stream.type, EXTRA)
+            if stream.is_image:
+                self.record(f"{stream.topic.rpartition('/')[0]}/camera_info", "sensor_msgs/msg/CameraInfo", EXTRA)
         if p.robot_state_topic:
             self.record(p.robot_state_topic, ROBOT, EXTRA)
-        self.record("target_pose", POSE, EXTRA)
+        kind, topic = MESSAGES[p.command_mode]
+        self.record(p.targets_topic or topic, f"{kind.__module__.split('.')[0]}/msg/{kind.__name__}", EXTRA)
+        self.record("/tf_static", "tf2_msgs/msg/TFMessage", FIXED)
         self.record(contract.reward.topic, TASK, RELIABLE)
         for topic, typename in (("lpds/observation", OBSERVATION), ("lpds/decision", DECISION), ("lpds/episode", EPISODE)):
             self.record(topic, typename, RELIABLE)
