@@ -150,6 +150,23 @@ def test_while_steering_runs_the_reset_is_refused(ros, cell):
     assert np.abs(client.sim.world.state().q - q).max() < 1e-3
 
 
+def test_a_stop_on_the_way_home_stops_the_arm(ros, cell, monkeypatch):
+    monkeypatch.setattr("lpds_ros.robot.homing.LEAST_S", 30.0)
+    client, node = cell
+    world, said = client.sim.world, SteeringStatus(mode=SteeringStatus.HOLD, reason="between episodes")
+    status = client.node.create_publisher(SteeringStatus, "lpds/steering_status", qos.CONTROL)
+    client.node.create_timer(0.05, lambda: status.publish(said))
+    answer = ask(client, 4)
+    ros.wait(lambda: np.abs(world.state().dq).max() > 1e-3, what="the way home", saying=node._go.set)
+    said.mode, said.reason = SteeringStatus.STOP, "lpds/stop was called"
+    ros.wait(answer.done, what="the answer")
+    assert not answer.result().success and "STOP (lpds/stop was called): call lpds/arm first" in answer.result().message
+    ros.wait(lambda: np.abs(world.state().dq).max() < 1e-6, what="rest")
+    again, q = ask(client, 4), world.state().q
+    ros.wait(again.done, what="the second answer", saying=node._go.set)
+    assert "STOP" in again.result().message and np.abs(world.state().q - q).max() < 1e-6, "nor does anything begin in STOP"
+
+
 @pytest.mark.parametrize("patience_s", [0.0, 0.3])
 def test_who_takes_his_time_is_asked_once_and_with_a_patience_again(ros, patience_s):
     node, begun, asked = ros.node("steering"), [], []

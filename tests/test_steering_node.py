@@ -396,6 +396,17 @@ def test_stop_and_arm(ros, tiny_bundle):
     ros.wait(lambda: cell.seeds == [100, 101], what="the next episode's reset")
 
 
+def test_after_a_stop_between_episodes_nothing_is_reset_before_arm(ros, tiny_bundle):
+    cell = FakeCell(ros, tiny_bundle, learner_gate=True, learner_backlog_limit=10)
+    assert cell.call("lpds/stop").success
+    cell.learner.publish(LearnerStatus(learner_id="learner-1", backlog=0))
+    cell.wait_status(lambda s: s.mode == Mode.STOP, "STOP")
+    time.sleep(0.2)
+    assert cell.seeds == [], "the turn under way waits: on a real cell a reset moves the arm"
+    assert cell.call("lpds/arm").success
+    ros.wait(lambda: cell.seeds == [100], what="the reset")
+
+
 def test_the_first_node_of_a_launch_begins_and_one_after_it_waits_for_arm(ros, tiny_bundle, tmp_path):
     mark = tmp_path / "steering.started"
     FakeCell(ros, tiny_bundle, started_mark=str(mark)).started()

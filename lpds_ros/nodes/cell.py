@@ -24,7 +24,7 @@ from lpds_ros.robot.homing import SPEED, SPEED_MAX, TRAJECTORY
 from lpds_ros.robot.limits import load_limits
 from lpds_ros.robot.recovery import HARDWARE, Outcome, StepError
 
-RESTING = (Mode.HOLD, Mode.STOP, Mode.FAULT)  # steering asks between its episodes, in HOLD
+RESTING = (Mode.HOLD,)  # steering asks between its episodes; a STOP, also one on the way, is the arm's
 LOOK_S, AGAIN_S = 0.05, 30.0
 
 

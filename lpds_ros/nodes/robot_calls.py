@@ -43,6 +43,7 @@ SILENCE_S = 0.3  # without a command: nobody commands
 HEARD_S = 2.0  # a steering node that said nothing for so long is not there
 ACTIVE_ID = 3  # lifecycle_msgs/State
 OFF_PATH_RAD, OFF_GOAL_RAD, SETTLE_S = 0.2, 0.02, 3
+STOPPED = (Mode.STOP, Mode.FAULT)
 STATUS_TEXT = {GoalStatus.STATUS_ABORTED: "was aborted", GoalStatus.STATUS_CANCELED: "was cancelled"}
 
 
@@ -50,8 +51,8 @@ class RobotCalls:
     """See the module's docstring, and robot.recovery.Robot, robot.homing.HomingRobot, which this is.
 
     Made before the node spins. gripper, trajectory, position: namespaces of the hand and of two controllers. hardware: the
-    component, whose prefix is that of the arm's actions. resting: modes of steering in which the arm may be moved by others.
-    `ending`, set, ends every wait, and cancels what is under way.
+    component, whose prefix is that of the arm's actions. resting: modes of steering in which the arm may be moved by others; a
+    STOP or FAULT that is none of them ends what moves. `ending`, set, ends every wait, and cancels what is under way.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class RobotCalls:
         trajectory: str = "fr3_arm_controller",
         position: str = "forward_position_controller",
         hardware: str = HARDWARE,
-        resting: tuple[Mode, ...] = (Mode.STOP, Mode.FAULT),
+        resting: tuple[Mode, ...] = STOPPED,
     ):
         self._node, self._resting, self._trajectory, self.ending = node, resting, trajectory, threading.Event()
         manager = "controller_manager"
@@ -123,7 +124,18 @@ class RobotCalls:
         if Mode(message.mode) in self._resting:
             busy = Mode(message.mode) is Mode.HOLD and not self.silent(0.0)  # it holds within an episode
             return f"steering commands the arm ({message.reason}): call lpds/stop first" if busy else ""
-        return f"steering is in {Mode(message.mode).name} ({message.reason}): call lpds/stop first"
+        return self._forbidden(message)
+
+    @staticmethod
+    def _forbidden(message: SteeringStatus) -> str:
+        mode = Mode(message.mode)
+        return f"steering is in {mode.name} ({message.reason}): call lpds/{'arm' if mode in STOPPED else 'stop'} first"
+
+    def _stopped(self) -> str:
+        """Why a motion under way must end, or "": somebody has stopped steering, and means the arm."""
+        message = self._status.take()
+        stops = message is not None and Mode(message.mode) in STOPPED and Mode(message.mode) not in self._resting
+        return self._forbidden(message) if stops else ""
 
     def silent(self, timeout_s: float) -> bool:
         end_s = time.monotonic() + timeout_s
@@ -157,9 +169,11 @@ class RobotCalls:
             raise StepError(f"{name} has not answered for {timeout_s:.0f} s")
         return future.result()
 
-    def _done(self, event: threading.Event, timeout_s: float) -> bool:
+    def _done(self, event: threading.Event, timeout_s: float, stopped: Callable[[], str] = lambda: "") -> bool:
         end_s = time.monotonic() + timeout_s
         while not event.wait(LOOK_S):
+            if reason := stopped():
+                raise StepError(reason)
             if self.ending.is_set() or time.monotonic() > end_s:
                 return event.is_set()
         return True
@@ -199,7 +213,7 @@ class RobotCalls:
         name = self._names[client]
         if not client.wait_for_server(min(FIND_S, timeout_s)):
             raise StepError(f"nobody serves {name}: is it started, and the namespace right?")
-        handle = self._await(lambda: client.send_goal_async(goal), FIND_S, name)
+        handle = self._await(lambda: client.send_goal_async(goal), FIND_S, name, _cancel)
         if not handle.accepted:
             raise StepError(f"{name} refused the goal; the log of its node says why")
         try:
@@ -212,8 +226,10 @@ class RobotCalls:
             raise StepError(f"{name} {STATUS_TEXT.get(answer.status, 'has failed')}{': ' if why else ''}{why}")
         return answer.result
 
-    def _await(self, ask: Callable[[], object], timeout_s: float, name: str):
-        """What the future gives that `ask` returns, asked in the executor's thread: beside it an answer may be missed."""
+    def _await(self, ask: Callable[[], object], timeout_s: float, name: str, late: Callable[[object], None] | None = None):
+        """What the future gives that `ask` returns, asked in the executor's thread: beside it an answer may be missed. late: gets
+        what it gives after nobody waits for it any more.
+        """
         answered, found = threading.Event(), []
 
         def start():
@@ -222,8 +238,14 @@ class RobotCalls:
             future.add_done_callback(lambda _: answered.set())
 
         self._node.executor.create_task(start)
-        if not self._done(answered, timeout_s):
-            raise StepError(f"{name} was given up" if self.ending.is_set() else f"{name} has not ended within {timeout_s:.0f} s")
+        try:
+            if not self._done(answered, timeout_s, self._stopped):
+                why = "was given up" if self.ending.is_set() else f"has not ended within {timeout_s:.0f} s"
+                raise StepError(f"{name} {why}")
+        except BaseException:
+            if late is not None:
+                self._node.executor.create_task(lambda: found[0].add_done_callback(lambda future: late(future.result())))
+            raise
         return found[0].result()
 
     def clear_errors(self, timeout_s: float):
@@ -257,3 +279,9 @@ class RobotCalls:
         """Take the action clients off the graph."""
         for client in self._actions:
             client.destroy()
+
+
+def _cancel(handle):
+    """A goal that nobody waits for must not begin after all."""
+    if handle.accepted:
+        handle.cancel_goal_async()

@@ -94,7 +94,7 @@ class SteeringNode(LpdsNode):
             patience_s=p.learner_patience_s,
             auto_reset=p.auto_reset,
             reset_patience_s=p.reset_patience_s,
-            listeners=self._missing_listeners,
+            unready=self._unready,
         )
         self._make_interfaces(steering)
         watched = CONTROLLERS[p.command_mode] if p.controller == "auto" else p.controller
@@ -299,7 +299,10 @@ class SteeringNode(LpdsNode):
             self._begin = (self._index, seed, stamp_ns)
             self._driver.retry()
 
-    def _missing_listeners(self) -> str:
+    def _unready(self) -> str:
+        """What an episode, and the reset before it, have to wait for, or ""."""
+        if (latched := self.core.latched) is not None:
+            return f"{latched[0].name} ({latched[1]}): nothing is reset before lpds/arm"
         if self._hand.unhomed:
             return "waiting for the hand to be homed"
         wanted, there = self.params.listeners, self._decisions.get_subscription_count()

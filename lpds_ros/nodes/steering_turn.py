@@ -20,7 +20,7 @@ class EpisodeTurn:
     or a later one. backlog_limit: updates the learner may still owe when the next episode starts, None without the
     gate. patience_s: how long the gate waits for a learner. auto_reset: call lpds/reset; otherwise the episode starts
     as things are. reset_patience_s: how long its answer may take before it is asked again; 0: for ever, as long as somebody
-    serves it (a person puts the scene in order).
+    serves it (a person puts the scene in order). unready: why nothing may be reset yet, or "".
     """
 
     def __init__(
@@ -32,9 +32,9 @@ class EpisodeTurn:
         patience_s: float,
         auto_reset: bool,
         reset_patience_s: float = 5.0,
-        listeners: Callable[[], str] = lambda: "",
+        unready: Callable[[], str] = lambda: "",
     ):
-        self._log, self._on_ready, self._listeners = node.get_logger(), on_ready, listeners
+        self._log, self._on_ready, self._unready = node.get_logger(), on_ready, unready
         self._backlog_limit, self._patience_s, self._auto_reset = backlog_limit, patience_s, auto_reset
         self._reset_patience_s = reset_patience_s or math.inf
         self._node, self._client, self._servers = node, node.create_client(Reset, "lpds/reset"), 0
@@ -69,9 +69,8 @@ class EpisodeTurn:
         """Go on if something can be done now."""
         if self._seed is None or self._answer_is_due():
             return
-        missing = self._listeners()
-        if missing:
-            self._say(missing)
+        if reason := self._unready():
+            self._say(reason)
             return
         if not self._gate():
             return
