@@ -119,7 +119,7 @@ def test_the_end_stops_a_hand_that_moves_and_lets_one_that_holds_be(ros):
     assert hand.cancelled == 0
     ros.call(client.end)
     ros.wait(lambda: hand.cancelled == 1, what="the cancellation")
-    assert GoalStatus.STATUS_CANCELING == hand.handles[0][0].status
+    ros.wait(lambda: hand.handles[0][0].status == GoalStatus.STATUS_CANCELING, what="the goal's new status")
     hand.destroy()
 
 
