@@ -74,7 +74,7 @@ class Decoder:
 class Arm:
     """Host of the driver, perception and arm in one: it moves to each target at once. longest_m: between two ticks' aims."""
 
-    running = True
+    running, latched = True, False
 
     def __init__(self, core: SteeringCore, contract: Contract, decoder: Decoder):
         self.core, self._decoder, self._size = core, decoder, contract.observation_size

@@ -27,7 +27,7 @@ SEEDS_PER_RUN = 1_000_000
 CONTRACT_FILE, LOG_FILE, STARTED_MARK, FLIGHT = "contract.yaml", "rollouts.mcap", "steering.started", "flight"
 LEARNER_NICE = 10
 LEARNER_RESTARTS = CAMERA_RESTARTS = 3
-# Of silence on target_pose, five targets: with the brakes' 25 ms the arm rests within 0.1 s of steering's death.
+# Of silence, five targets: with the brakes' 25 ms the arm rests within 0.1 s of steering's death.
 TARGET_TIMEOUT_S, TARGETS_MISSED = 0.05, 2.5
 
 

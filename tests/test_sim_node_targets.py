@@ -46,7 +46,8 @@ def test_a_periods_targets_pass_one_period_and_said_again_none(ros, make_sim, mo
     alone = World("lift", control_period_ns=PERIOD_NS)
     while alone.time_ns < client.sim.world.time_ns:
         alone.reset(SEED)
-    arm = CommandPort(client.node, Parameters(command_mode=mode, clock="lockstep", allow_group_position=True), 0.05)
+    given = Parameters(command_mode=mode, clock="lockstep", allow_group_position=True)
+    arm = CommandPort(client.node, given, given.steering, 0.05)
     ros.wait(lambda: arm.publisher.get_subscription_count(), what=f"a subscription on {MESSAGES[mode][1]}")
     for period in range(3):
         said = commands(mode, client.sim.world, alone.state().q)

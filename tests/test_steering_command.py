@@ -116,13 +116,13 @@ def test_joint_positions_are_seven_numbers_and_in_lockstep_say_of_when():
 class Host:
     """A host of the real-time driver whose arm is told joint targets."""
 
-    streamed, running, params = True, True, Parameters()
+    streamed, running, latched, params = True, True, False, Parameters()
 
     def __init__(self, streamed=True):
         self.said, self.streamed, self.paused, self.cell = [], streamed, False, Cell(lift())
 
     def create_guard_condition(self, callback):
-        return SimpleNamespace(trigger=lambda: None)
+        return SimpleNamespace(trigger=callback)  # raises what ended a thread
 
     def control(self, observation):
         return self.cell.core.tick(observation)
