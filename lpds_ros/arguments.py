@@ -125,6 +125,9 @@ class Arguments:
     camera_serials: str = parameter(
         "", "RealSense cameras, name=serial: camera=012345678901,wrist=…; empty: one named camera, the only one plugged in"
     )
+    camera_recording: str = parameter(
+        "", "recording of librealsense (.db3, .bag) that plays in a loop in place of every RealSense, without hardware"
+    )
     camera_profile: str = parameter("640x480x30", "width x height x rate of every RealSense, its colour and its depth")
     demos: str = parameter("", "demonstrations for the learner's replay, whatever `lpds demos info` reads; empty: none")
     calibration: str = parameter(

@@ -1,6 +1,7 @@
 """Where a run's images come from: the launch arguments about cameras checked against the contract. No ROS."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from lpds_ros.arguments import Arguments, LaunchError
 from lpds_ros.contract import Contract
@@ -29,8 +30,10 @@ def camera_source(a: Arguments, contract: Contract) -> str:
         raise LaunchError(f"camera:=sim renders the simulation, and there is none with robot:={a.robot}: camera:=realsense")
     if source in BY_REALSENSE and a.clock == "lockstep":
         raise LaunchError(f"camera:={source}: a real camera sees real time; use clock:=realtime, or camera:=sim")
-    if a.camera_serials and source not in BY_REALSENSE:
-        raise LaunchError(f"camera_serials:=… names RealSense cameras, this run has camera:={source}: add camera:=realsense")
+    if (a.camera_serials or a.camera_recording) and source not in BY_REALSENSE:
+        raise LaunchError(
+            f"camera_serials, camera_recording: of RealSense cameras, and this run has camera:={source}: add camera:=realsense"
+        )
     if source in BY_REALSENSE:
         _require_topics(set(camera_nodes(a)), contract)
     return source
@@ -43,7 +46,13 @@ def camera_nodes(a: Arguments) -> dict[str, dict]:
         serials = read_serials(a.camera_serials)
     except CameraListError as error:
         raise LaunchError(f"camera_serials, camera_profile: {error}") from None
-    return {name: {"camera_name": name, "serial_no": serial, "profile": profile} for name, serial in serials.items()}
+    played = {}
+    if a.camera_recording:
+        recording = Path(a.camera_recording).absolute()
+        if not recording.is_file():
+            raise LaunchError(f"camera_recording:={a.camera_recording}: there is no such file")
+        played = {"rosbag_filename": str(recording), "rosbag_loop": True}
+    return {name: {"camera_name": name, "serial_no": serial, "profile": profile} | played for name, serial in serials.items()}
 
 
 def camera_includes(a: Arguments, namespace: str) -> Iterator[Include]:
@@ -63,7 +72,8 @@ def camera_includes(a: Arguments, namespace: str) -> Iterator[Include]:
                 "enable_sync": "true",
             }
             # Without the underscore `ros2 launch` makes a number of it, and of an empty one nothing at all.
-            | ({"serial_no": f"_{serial}"} if serial else {}),
+            | ({"serial_no": f"_{serial}"} if serial else {})
+            | ({"rosbag_filename": parameters["rosbag_filename"], "rosbag_loop": "true"} if a.camera_recording else {}),
         )
 
 

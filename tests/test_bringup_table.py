@@ -63,6 +63,8 @@ def test_a_wrong_argument_says_what_is_accepted(word, told):
         ({"camera": "realsense", "camera_serials": "0123"}, "expected name=serial"),
         ({"camera": "realsense", "camera_serials": "a=1,b=1"}, "of its own"),
         ({"camera": "realsense", "camera_profile": "640x480"}, "640x480x30"),
+        ({"camera_recording": "a.db3"}, "camera:=realsense"),
+        ({"camera": "realsense", "camera_recording": "nowhere.db3"}, "no such file"),
         ({"camera": "sim", "camera_serials": "camera=0123"}, "camera:=realsense"),
         ({"prior": "none", "teleop": "scripted", "task": "fold"}, "contract:="),
     ],
@@ -119,7 +121,7 @@ def test_a_prior_that_sees_gets_the_simulations_cameras_or_as_many_as_it_listens
     assert nodes["sim"]["camera"] == "none" and {"camera", "camera_wrist"} < nodes.keys()
 
 
-def test_every_realsense_has_a_process_and_a_node_name_of_its_own(there):
+def test_every_realsense_has_a_process_and_a_node_name_of_its_own(there, tmp_path):
     one = {p.name: p for p in processes(there | {"camera": "realsense"})}["camera"]
     assert one.parameters == {"camera_name": "camera", "serial_no": "", "profile": "640x480x30"}
     serials = {"camera": "realsense", "camera_serials": "camera=012345678901, wrist=012345678902", "camera_profile": "424x240x60"}
@@ -128,6 +130,10 @@ def test_every_realsense_has_a_process_and_a_node_name_of_its_own(there):
     assert [p.parameters["serial_no"] for p in cameras.values()] == ["012345678901", "012345678902"]
     assert cameras["camera_wrist"].parameters["profile"] == "424x240x60"
     assert "__node:=camera_wrist" in command(todo, cameras["camera_wrist"]).argv
+    recording = tmp_path / "seen.db3"
+    recording.touch()
+    played = {p.name: p.parameters for p in processes(there | serials | {"camera_recording": str(recording)})}["camera_wrist"]
+    assert (played["rosbag_filename"], played["rosbag_loop"]) == (str(recording), True)
     assert not any(p.essential for p in cameras.values())  # a camera that dies in mid-run is a HOLD, and comes back
 
 
