@@ -62,6 +62,10 @@ class MarkerTracker:
         self._set, self._limits = markers, limits or Limits()
         self._known = {marker.id: marker for marker in markers.markers}
         self._detector = cv2.aruco.ArucoDetector(dictionary(markers.dictionary))
+        self.forget()
+
+    def forget(self):
+        """What was seen is of another episode: the next pose is no jump."""
         self._last: Sighting | None = None
         self._jumped: list[Sighting] = []
 
@@ -81,8 +85,8 @@ class MarkerTracker:
 
     def locate(self, seen: Seen, info: CameraInfo, camera: np.ndarray, stamp_ns: int) -> tuple[Sighting | None, str]:
         """The object's pose, or why there is none. camera [4, 4]: its optical frame in the base frame."""
-        if self._last is not None and stamp_ns < self._last.stamp_ns:  # the clock went back: another episode
-            self._last, self._jumped = None, []
+        if self._last is not None and stamp_ns < self._last.stamp_ns:  # the clock went back: another time altogether
+            self.forget()
         points = np.concatenate([self._known[n].points for n in seen.ids])
         corners = seen.corners.reshape(-1, 2)
         candidates = [(rms, camera @ pose) for rms, pose in self._candidates(seen, points, corners, info)]
