@@ -16,6 +16,7 @@ from lpds_ros.data.demos import decisions_from_demo, write_demos_log
 from lpds_ros.data.rollout_log import RolloutLogWriter
 from lpds_ros.data.streams import METADATA
 from lpds_ros.demos import read_demos
+from lpds_ros.faults.samples import decision
 from lpds_ros.images import fitted
 from lpds_ros.perception.align import Aligner
 from lpds_ros.perception.feed import sample
@@ -147,6 +148,17 @@ def test_an_operators_run_becomes_what_its_log_holds_and_its_pictures(tmp_path):
     assert [int(picture[0, 0, 0]) for picture in found.pictures("wrist")] == [5 * tick for tick in range(TICKS)]
     assert main(["demos", "convert", str(tmp_path / "run"), str(tmp_path / "d.hdf5")]) == 0
     assert read_demos(tmp_path / "d.hdf5").digest == read_demos(tmp_path / "run").digest
+
+
+def test_what_a_policy_drove_is_no_demonstration(tmp_path):
+    wire = Wire()
+    with RolloutLogWriter(tmp_path / "streams.mcap", CONTRACT, metadata={METADATA: {"clock": "realtime"}}) as log:
+        for topic, stamp, message in operated(wire, CONTRACT):
+            log.write_raw(topic, message.__msgtype__, wire.bytes(message), received_ns=stamp)
+        log.write_decision(decision(CONTRACT, 0))
+        log.write_episode(Episode("s", 0, 0, START_NS + TICKS * PERIOD_NS, True, 1.0, TICKS, 1, "success", 0))
+    with pytest.raises(ValueError, match="no successful episode driven by an operator alone"):
+        read_demos(tmp_path)
 
 
 def _stream(topic):

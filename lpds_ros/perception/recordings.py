@@ -53,13 +53,12 @@ def read_recording(path, contract: Contract | None = None, bag: BagSource | None
     if contract is None:
         raise DemoError(f"{path}: no contract inside; name the one it is to follow with --contract")
     recording = load(path, contract, bag or BagSource())
-    driven = list(driven_episodes(recording.log)) if bag is None else []
-    if driven:
-        taken = [_decided(recording, parts, episode) for parts, episode in driven]
+    if bag is None and any(isinstance(record, Decision) for _, record in recording.log):
+        taken = [_decided(recording, parts, episode) for parts, episode in driven_episodes(recording.log)]
     else:
         taken = list(commanded(recording, bag or BagSource(), str(path)))
     if not taken:
-        raise DemoError(f"{path}: holds no successful episode driven by an operator")
+        raise DemoError(f"{path}: holds no successful episode driven by an operator alone")
     demos = with_pictures(path, recording.sources, taken, contract) if contract.images else [one.demo for one in taken]
     for i, demo in enumerate(demos):
         check_demo(demo, contract, f"{path}: demonstration {i}")
