@@ -110,6 +110,14 @@ def test_status_is_ready_only_when_the_arm_can_be_moved(client, capsys, monkeypa
     assert "controllers" in capsys.readouterr().out
 
 
+def test_recovery_gives_the_arm_to_the_controller_that_steering_commands(client):
+    status = client.node.create_publisher(SteeringStatus, "lpds/steering_status", qos.CONTROL)
+    said = SteeringStatus(mode=SteeringStatus.STOP, command_mode="joint_trajectory")
+    client.node.create_timer(0.05, lambda: status.publish(said))
+    assert cli.main(["robot", "recover"]) == 0
+    assert client.sim.world.controllers.driving == (TRAJECTORY,)
+
+
 def test_the_robots_own_description_narrows_its_limits(ros):
     node = ros.node("listener")
     assert own_limits(node, FR3, "nobodys_description", 0.1) == FR3
