@@ -1,6 +1,7 @@
 """`lpds robot conformance` beside a robot: the mock and the simulation pass it, acts included; a robot with a fault does not."""
 
 import pytest
+from franka_msgs.msg import FrankaRobotState
 from geometry_msgs.msg import PoseStamped
 from lpds_msgs.msg import SteeringStatus
 
@@ -24,7 +25,7 @@ def looked_at(robot: str, *acts: dict):
         for act in acts:
             if act["controller"] == "jtc":
                 actor.node.calls.switch([TRAJECTORY], [CARTESIAN], 5.0)
-            rows += actor.act(**act)
+            rows += actor.act(robot, **act)
         return {row.subject: row for row in rows}
 
 
@@ -75,9 +76,23 @@ def test_beside_a_steering_node_at_work_nothing_is_tried(ros):
     says = steering.create_publisher(SteeringStatus, "lpds/steering_status", qos.CONTROL)
     steering.create_timer(0.05, lambda: says.publish(SteeringStatus(mode=Mode.RUN, reason="an episode")))
     with Actor() as actor:
-        ros.wait(lambda: actor.node.sayers("lpds/steering_status"), what="the steering node")
-        (row,) = actor.act("crisp", ["arm"])
+        ros.wait(lambda: actor.node.sayers("lpds/steering_status") == ["steering"], what="the steering node")
+        ros.wait(lambda: actor.node.sayers(f"{STATE}/robot_state") == ["mock"], what="the mock")
+        (row,) = actor.act("mock", "crisp", ["arm"])
     assert row.verdict is Verdict.NOT_TRIED and "steering is in RUN (an episode)" in row.text
+
+
+def test_another_robot_than_the_one_asked_for_is_not_moved(ros):
+    ros.add(MockNode(context=ros.context, parameters={"task": "lift"}))
+    with Actor() as actor:
+        ros.wait(lambda: actor.node.sayers(f"{STATE}/robot_state") == ["mock"], what="the mock")
+        (row,) = actor.act("real", "crisp", ["arm"])
+        assert row.verdict is Verdict.NOT_TRIED and "--robot real was asked for, and mock answers" in row.text
+        other = ros.node("franka_robot_state_broadcaster")
+        other.create_publisher(FrankaRobotState, f"{STATE}/robot_state", 10)
+        ros.wait(lambda: len(actor.node.sayers(f"{STATE}/robot_state")) == 2, what="a second robot")
+        (row,) = actor.act("mock", "crisp", ["arm"])
+    assert row.verdict is Verdict.NOT_TRIED and row.text.startswith("2 robots")
 
 
 def test_where_there_is_no_robot_everything_needed_has_failed(ros, monkeypatch):

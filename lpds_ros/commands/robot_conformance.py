@@ -46,7 +46,7 @@ def run(args) -> int:
     contract = load_contract(args.contract) if args.contract else None
     with Actor(args.namespace, contract) as actor:
         rows = actor.look(asked_of(args.robot, args.controller), args.seconds, CONTROLLERS[args.controller][0])
-        rows += actor.act(args.controller, **acts)
+        rows += actor.act(args.robot, args.controller, **acts)
     report = Report(asked, rows)
     Console().print(report.table())
     if args.json:

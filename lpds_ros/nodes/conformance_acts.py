@@ -29,6 +29,7 @@ WIDTH_M, WIDE_M, NEAR_M, SPEED_MPS, SLOW_MPS = 0.06, 0.08, 0.003, 0.1, 0.02
 LIFT_M, LIFT_S, TARGET_S = 0.01, 0.5, 0.01
 TURN_RAD, TURN_S = 0.05, 1
 TARGET, STATUS = HEARD[0], "lpds/steering_status"
+STAND_INS = ("sim", "mock")
 
 
 class Unanswered(RuntimeError):  # noqa: N818 (a finding, which becomes a row)
@@ -38,10 +39,11 @@ class Unanswered(RuntimeError):  # noqa: N818 (a finding, which becomes a row)
 class Actor(Looker):
     """A Looker that acts. Whoever calls has cleared the space around the arm and the hand."""
 
-    def act(self, controller: str, moves: Collection[str] = (), *, homing: bool = False, faults: bool = False) -> list[Row]:
-        """The rows of what was asked for. controller: crisp or jtc, which of them moves the arm. moves: of hand and arm.
-
-        Beside a steering node that is not in STOP or FAULT nothing is tried.
+    def act(
+        self, robot: str, controller: str, moves: Collection[str] = (), *, homing: bool = False, faults: bool = False
+    ) -> list[Row]:
+        """The rows of what was asked for. robot: real, sim or mock; another one is not touched. controller: crisp or jtc, which
+        of them moves the arm. moves: of hand and arm. Beside a steering node that is not in STOP or FAULT nothing is tried.
         """
         acts: list[tuple[str, Of, Callable[[], str]]] = []
         if homing:
@@ -60,10 +62,19 @@ class Actor(Looker):
             acts.append(("following a trajectory", Of.JTC, self._turn))
         if faults:
             acts.append(("a reflex, and its recovery", Of.FRANKA, lambda: self._reflex(CONTROLLERS[controller][0])))
-        busy = self.node.calls.steering() if self.node.sayers(STATUS) else ""
-        if busy:
-            return [Row(subject, of, Verdict.NOT_TRIED, busy) for subject, of, _ in acts]
+        refusal = self._refusal(robot) if acts else ""
+        if refusal:
+            return [Row(subject, of, Verdict.NOT_TRIED, refusal) for subject, of, _ in acts]
         return [self._row(*act) for act in acts]
+
+    def _refusal(self, robot: str) -> str:
+        """Why nothing is to be moved here, or ""."""
+        robots = self.node.sayers(f"{STATE}/robot_state")
+        if len(robots) != 1:
+            return f"{len(robots)} robots are in this ROS_DOMAIN_ID and namespace ({', '.join(robots) or 'none'}): one is needed"
+        if (robot != "real") != (robots[0] in STAND_INS):
+            return f"--robot {robot} was asked for, and {robots[0]} answers: say which one is meant"
+        return self.node.calls.steering() if self.node.sayers(STATUS) else ""
 
     def _row(self, subject, of, act) -> Row:
         try:
