@@ -8,6 +8,7 @@ import pytest
 from pictured import SIDE, pictured_demos, small_contract
 
 from lpds_ros.data.demonstration import DemoError, check_demo
+from lpds_ros.data.demos import write_demos_log
 from lpds_ros.data.robomimic import read_demos_hdf5, write_demos_hdf5
 
 CONTRACT = small_contract()
@@ -114,3 +115,9 @@ def test_the_command_collects_with_both_cameras_and_trains_nothing_on_failures(t
     assert code == 0 and "demonstrations written to" in " ".join(capsys.readouterr().out.split())
     (demo,) = read_demos_hdf5(out).demonstrations
     assert demo.images["front"].shape == demo.images["wrist"].shape == (len(demo), 96, 96, 3) and demo.success
+
+
+def test_a_log_has_no_place_for_pictures(tmp_path):
+    with pytest.raises(DemoError, match="holds no pictures; convert to .hdf5"):
+        write_demos_log(tmp_path / "demos.mcap", pictured_demos(CONTRACT), CONTRACT)
+    assert not (tmp_path / "demos.mcap").exists()

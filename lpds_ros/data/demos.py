@@ -112,8 +112,13 @@ def demo_from_decisions(parts: list[Decision], episode: Episode, operator: str) 
 
 
 def write_demos_log(path, demonstrations, contract: Contract) -> Path:
-    """Write demonstrations as a rollout log, one operator-driven episode each; read back they are the same numbers."""
-    path = Path(path)
+    """Write demonstrations as a rollout log, one operator-driven episode each; read back they are the same numbers.
+
+    Raises DemoError for pictures, which a log has no place for.
+    """
+    path, demonstrations = Path(path), list(demonstrations)
+    if any(demo.images for demo in demonstrations):
+        raise DemoError(f"{path}: a rollout log holds no pictures; convert to .hdf5, or to a folder with --to lerobot")
     with RolloutLogWriter(path, contract) as log:
         for demo in demonstrations:
             decisions = decisions_from_demo(demo, contract)

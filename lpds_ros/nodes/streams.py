@@ -77,10 +77,13 @@ class StreamsNode(RecorderNode):
 
     def _report(self):
         super()._report()
+        written = self._sink.status().written_bytes
+        if not written:
+            self._began_s = time.monotonic()
         elapsed_s = time.monotonic() - self._began_s
         if self._rate_said or elapsed_s < RATE_AFTER_S:
             return
-        self._rate_said, rate = True, self._sink.status().written_bytes / elapsed_s
+        self._rate_said, rate = True, written / elapsed_s
         hours = shutil.disk_usage(self._sink.status().path.parent).free / max(rate, 1.0) / 3600
         text = f"{rate / 1e6:.1f} MB/s are recorded, {rate * 3.6e-6:.1f} GB an hour; the disk has room for {hours:.1f} h"
         if rate > LARGE_BYTES_PER_S:

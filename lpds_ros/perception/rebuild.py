@@ -26,6 +26,7 @@ from lpds_ros.records import Observation
 
 ROBOT_MAX_AGE_S = 0.2  # the perception node's default
 LATE_NS = 1_000_000_000  # a sample may be recorded so long after the observation that holds it
+SAMPLES_HELD, IMAGES_HELD = 20_000, 240  # of a stream, until one is named: 20 s at 1 kHz, 8 s at 30 Hz
 KEPT = 4096  # stamps of a stream that were pushed last: more than any Aligner holds
 NOT_COMPARED = ("encode_s",)  # the time that it took then
 HINT = re.compile(r"; its last sample was refused: [^;]*")  # of a sample that is in no observation: when it came is not known
@@ -83,12 +84,14 @@ class Rebuilder:
         watch = RobotWatch(robot_topic, ROBOT_MAX_AGE_S) if robot_topic else None
         self._aligner, self._exact, self._begun = Aligner(contract, watch), exact, False
         self._some_only = set(contract.images) if exact or not contract.images else set(contract.streams)
+        self._images = frozenset(contract.images)
         self._arrived: dict[str, deque[Sample]] = {}
         self._pushed_ns: dict[str, deque[int]] = {}
 
     def take(self, arrived: Sample):
         """Keep a sample until an observation names it."""
-        self._arrived.setdefault(arrived.name, deque()).append(arrived)
+        held = IMAGES_HELD if arrived.name in self._images else SAMPLES_HELD
+        self._arrived.setdefault(arrived.name, deque(maxlen=held)).append(arrived)
 
     def compared(self, those: list[Observation]) -> Iterator[Rebuilt]:
         """The first of those live observations and its like; the others are what came after it.
