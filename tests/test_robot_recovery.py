@@ -56,6 +56,14 @@ def test_where_nothing_is_wrong_nothing_is_done(robot):
     assert steps_of(recover, robot, CARTESIAN) == ["look", "controllers", "check"] and robot.done == []
 
 
+def test_steering_that_would_go_on_by_itself_is_to_be_stopped_first(robot):
+    robot.world.switch_controllers([], [CARTESIAN])
+    robot.rest = "steering is in HOLD: call lpds/stop first"
+    with pytest.raises(StepError, match="lpds/stop first: nothing was done"):
+        recover(robot, CARTESIAN)
+    assert robot.done == [] and robot.world.controllers.driving == ()
+
+
 def test_only_a_controller_is_missing(robot):
     robot.world.switch_controllers([], [CARTESIAN])
     recover(robot, CARTESIAN)

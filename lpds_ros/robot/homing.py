@@ -79,9 +79,6 @@ class HomingRobot(Robot, Protocol):
     def follow(self, controller: str, path: Path, timeout_s: float):
         """FollowJointTrajectory to its end; cancelled when it does not come in time or the caller is interrupted."""
 
-    def steering(self) -> str:
-        """Why steering is not at rest, or ""."""
-
     def silent(self, timeout_s: float) -> bool:
         """Whether nobody commands the arm any more, within that time."""
 

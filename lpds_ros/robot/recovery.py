@@ -1,7 +1,8 @@
 """Out of a stop, in the order franka_hardware documents: error recovery, then the hardware component, then the controllers.
 
 Only ever because a person asks for it. Each step has a name, a time it may take and an outcome that says what to do; after the
-first that fails nothing more is tried. Nothing moves by it: steering stays in STOP until lpds/arm.
+first that fails nothing more is tried. Nothing moves by it: it is refused unless steering is in STOP or FAULT, where it stays
+until lpds/arm.
 """
 
 import time
@@ -61,6 +62,9 @@ class Robot(Protocol):
 
     def controllers(self, timeout_s: float) -> tuple[ControllerInfo, ...]: ...
 
+    def steering(self) -> str:
+        """Why steering is not at rest, or ""."""
+
     def clear_errors(self, timeout_s: float):
         """action_server/error_recovery."""
 
@@ -100,6 +104,8 @@ def recover(
 
     def look() -> str:
         nonlocal broken
+        if reason := robot.steering():  # in a HOLD it would go on by itself as soon as its controller is active
+            raise StepError(f"{reason}: nothing was done")
         known = robot.components(LOOK_S)
         if hardware not in known:
             raise StepError(f"no hardware component '{hardware}', there is {', '.join(known) or 'none'}: give its name")
