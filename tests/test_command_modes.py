@@ -102,6 +102,10 @@ def test_a_stop_goes_to_the_measured_joints_once(name):
     for joints in (moved, READY - 0.02):
         command = mode.send(targets(TOOL), Mode.STOP, seen(joints))[-1]
         assert np.abs(joints_of(command) - moved).max() < 1e-9
+    fresh = make(name)
+    fresh.send(targets(TOOL), Mode.RUN, seen())
+    blind = fresh.send(targets(TOOL), Mode.STOP, seen(READY * np.nan, valid=True))
+    assert np.isfinite(joints_of(blind[-1])).all(), "joints that are no numbers are not commanded"
     assert mode.send((), Mode.STOP, seen()) == ()
     assert np.abs(joints_of(mode.send(targets(TOOL), Mode.STOP, seen())[-1]) - READY).max() < 1e-9, "forgotten with the target"
     (last,) = mode.stop(3, seen(moved))

@@ -93,7 +93,8 @@ class JointImpedance(CommandMode):
             return ()
         before, fresh = self._q, False
         stopped, drives = mode in (Mode.STOP, Mode.FAULT), mode in (Mode.RUN, Mode.PRIOR)
-        if observation.valid and (before is None or (drives and not self._driving) or (stopped and not self._relieved)):
+        seen = observation.valid and np.isfinite(observation.joints).all()
+        if seen and (before is None or (drives and not self._driving) or (stopped and not self._relieved)):
             self._start(np.array(observation.joints, np.float64))
             fresh = True
         if self._q is None:
