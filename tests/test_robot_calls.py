@@ -4,6 +4,7 @@ import threading
 
 import numpy as np
 import pytest
+from geometry_msgs.msg import PoseStamped
 from lpds_msgs.msg import SteeringStatus
 from sim_client import make_client
 from std_msgs.msg import String
@@ -74,6 +75,15 @@ def test_who_gives_up_cancels_the_motion(ros, client, calls):
     assert "given up" in failed[0]
     ros.wait(lambda: not world.control.following, what="the motion's end")
     assert np.abs(world.state().q - path.positions[-1]).max() > 0.1
+
+
+@pytest.mark.parametrize("quality", [qos.TARGET_REALTIME, qos.TARGET_BEST_EFFORT])
+def test_who_commands_is_heard_whatever_his_quality_of_service(ros, calls, quality):
+    node = ros.node("somebody")
+    publisher = node.create_publisher(PoseStamped, "target_pose", quality)
+    assert calls.silent(0.0)
+    node.create_timer(0.02, lambda: publisher.publish(PoseStamped()))
+    ros.wait(lambda: not calls.silent(0.0), what="his targets")
 
 
 def test_home_is_refused_until_steering_has_stopped(ros, client, calls):

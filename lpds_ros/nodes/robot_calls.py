@@ -80,7 +80,7 @@ class RobotCalls:
         self._state, self._joints = RobotStateReader(node, ROBOT_STATE), Newest(node, JointState, MEASURED)
         self._status = Newest(node, SteeringStatus, "lpds/steering_status", qos.CONTROL)
         self._commands = [
-            Newest(node, kind, topic, qos.TARGET_REALTIME)
+            Newest(node, kind, topic, qos.TARGET_BEST_EFFORT)  # hears publishers of either reliability
             for kind, topic in (
                 (PoseStamped, "target_pose"),
                 (JointState, "target_joint"),
