@@ -167,6 +167,20 @@ def test_a_stop_on_the_way_home_stops_the_arm(ros, cell, monkeypatch):
     assert "STOP" in again.result().message and np.abs(world.state().q - q).max() < 1e-6, "nor does anything begin in STOP"
 
 
+def test_of_two_seeds_the_newer_is_reset_and_the_older_told_so(ros, monkeypatch):
+    monkeypatch.setattr(robot_calls, "HEARD_S", 0.1)
+    monkeypatch.setattr("lpds_ros.nodes.robot_description.PATIENCE_S", 0.1)
+    answers = {}
+    asked = [(Reset.Request(seed=seed), lambda answer, seed=seed: answers.update({seed: answer})) for seed in (5, 6)]
+    batches = [asked]
+    node = CellNode(context=ros.context, parameters={"open_hand": False, "home": False})
+    node._resets.take = lambda: batches.pop() if batches else []
+    ros.add(node)
+    ros.wait(lambda: len(answers) == 2, what="both answers", saying=node._go.set)
+    assert answers[6].success and not answers[5].success and "seed 6" in answers[5].message
+    node.stop()
+
+
 @pytest.mark.parametrize("patience_s", [0.0, 0.3])
 def test_who_takes_his_time_is_asked_once_and_with_a_patience_again(ros, patience_s):
     node, begun, asked = ros.node("steering"), [], []

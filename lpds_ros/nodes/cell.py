@@ -74,13 +74,16 @@ class CellNode(LpdsNode):
         while not ending.wait(LOOK_S):
             waiting = self._resets.take()
             while waiting:
-                seed = waiting[-1][0].seed  # an older one was asked for by somebody who has died since
+                seed = waiting[-1][0].seed
                 answer = self._turn(turn, seed)
-                waiting += self._resets.take()
+                late = Reset.Response(message=f"seed {seed} was asked for after it")  # by somebody who has died since
                 for request, reply in waiting:
+                    reply(answer if request.seed == seed else late)
+                newer = self._resets.take()
+                for request, reply in newer:
                     if request.seed == seed or not answer.success:
                         reply(answer)
-                waiting = [(request, reply) for request, reply in waiting if request.seed != seed and answer.success]
+                waiting = [(request, reply) for request, reply in newer if request.seed != seed and answer.success]
 
     def _turn(self, turn: CellTurn, seed: int) -> Reset.Response:
         self.get_logger().info(f"reset for seed {seed}")
