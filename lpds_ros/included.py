@@ -4,7 +4,7 @@ Names and arguments: franka_ros2 2.5 (Humble) and 3.4 (Jazzy), franka_bringup/la
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,6 +25,11 @@ WHERE_FROM = {
     CRISP: "build https://github.com/utiasDSL/crisp_controllers and source its workspace, or give controller:=jtc",
     REALSENSE: "sudo apt install ros-$ROS_DISTRO-realsense2-camera, or give camera:=realsense",
     CONTROLLER_MANAGER: "sudo apt install ros-$ROS_DISTRO-controller-manager",
+}
+# What a machine without `ros2 launch` can do in its place, on it or with it.
+INSTEAD = {
+    FRANKA: "start franka_ros2 on the robot's computer and give franka_bringup:=false here",
+    REALSENSE: "give camera:=realsense, our own node on the same topics",
 }
 SPAWNER_PATIENCE_S = 30
 
@@ -84,6 +89,16 @@ def beside(a: Arguments, namespace: str) -> Iterator[Include | Foreign]:
     if loaded:
         yield Foreign(CONTROLLER_MANAGER, "spawner", (*loaded, "--inactive", *patience))
     yield Foreign(CONTROLLER_MANAGER, "spawner", (active, *patience))
+
+
+def unstartable(parts: Iterable[Include | Foreign]) -> LaunchError:
+    """Why these cannot be started without `ros2 launch`, and what to do instead."""
+    includes = [part for part in parts if isinstance(part, Include)]
+    files = ", ".join(dict.fromkeys(f"{part.package}/{part.file}" for part in includes))
+    return LaunchError(
+        f"these arguments include {files}, which only `ros2 launch` can start, and here is no `ros2`: source a ROS 2 with it; "
+        f"or {'; and '.join(dict.fromkeys(INSTEAD[part.package] for part in includes))}"
+    )
 
 
 def share_folder(package: str) -> Path:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from lpds_ros.arguments import LaunchError
 from lpds_ros.bringup import Plan, Process
 from lpds_ros.environment import ros_environment
+from lpds_ros.included import unstartable
 from lpds_ros.lease import Lease, LeaseError, domain_lease_path
 from lpds_ros.processes import Command, Exit, Supervisor
 from lpds_ros.run_folder import LOGS, node_file, open_run
@@ -31,10 +32,13 @@ class Outcome:
 class Stack:
     """Start, watch and end the processes of `plan`. Nothing is left behind when the `with` block ends.
 
-    echo: called with (process, line). Raises LaunchError when the ROS domain already carries a stack.
+    echo: called with (process, line). Raises LaunchError when the ROS domain already carries a stack,
+    and for a plan that includes what only `ros2 launch` starts.
     """
 
     def __init__(self, plan: Plan, echo: Callable[[str, str], None] | None = None):
+        if plan.beside:
+            raise unstartable(plan.beside)
         self.plan = plan
         self._lease = _claim_domain(plan)
         try:

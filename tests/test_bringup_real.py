@@ -18,6 +18,7 @@ from lpds_ros.contract import contract_to_dict, load_contract
 from lpds_ros.included import Foreign, Include, launch_file, share_folder
 from lpds_ros.resources import resource
 from lpds_ros.run_folder import open_run
+from lpds_ros.stack import Stack
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -164,7 +165,16 @@ def test_lpds_launch_shows_the_plan_and_says_who_can_start_it(real, capsys, monk
     assert "include franka_bringup/launch/franka.launch.py\n  robot_ip:=172.16.0.2\n" in told
     assert "run controller_manager spawner cartesian_impedance_controller" in told and "run lpds_ros steering\n" in told
     assert main(["launch", "franka_steer.launch.py", *words(real)]) == 2
-    assert "no `ros2`" in capsys.readouterr().err and not (tmp_path / "run").exists()
+    told = capsys.readouterr().err
+    assert "here is no `ros2`" in told and "franka_bringup:=false" in told and not (tmp_path / "run").exists()
+    assert main(["launch", "franka_steer.launch.py", *words(real), "franka_bringup:=false", "camera:=realsense_ros"]) == 2
+    told = capsys.readouterr().err
+    assert "include realsense2_camera/launch/rs_launch.py" in told and "camera:=realsense," in told and "franka_ros2" not in told
+
+
+def test_what_only_starts_processes_starts_no_half_of_a_plan(real):
+    with pytest.raises(LaunchError, match="franka_bringup/launch/franka.launch.py, which only `ros2 launch`"):
+        Stack(plan(typed(real)))
 
 
 def test_where_there_is_a_ros2_lpds_launch_becomes_it(real, monkeypatch, tmp_path):

@@ -11,7 +11,7 @@ from pathlib import Path
 from lpds_ros.arguments import LaunchError, parse, show_arguments
 from lpds_ros.bringup import Plan, plan
 from lpds_ros.config import nearest
-from lpds_ros.included import Include
+from lpds_ros.included import Include, unstartable
 from lpds_ros.resources import resource
 from lpds_ros.stack import Stack, stop_on_signal
 
@@ -69,11 +69,7 @@ def _hand_over(todo: Plan, name: str, words: list[str]) -> int:
     """Become `ros2 launch` of the same file and arguments. Raises LaunchError where there is none."""
     ros2 = shutil.which("ros2")
     if ros2 is None:
-        files = ", ".join(f"{part.package}/{part.file}" for part in todo.beside if isinstance(part, Include))
-        raise LaunchError(
-            f"robot:=real includes {files}, which only `ros2 launch` can start, and this machine has no `ros2`: source a ROS 2 "
-            "that has it; or start franka_ros2 on the robot's computer and give franka_bringup:=false here"
-        )
+        raise unstartable(todo.beside)
     print(f"lpds: going on as ros2 launch, which starts {todo.beside[0].package} beside the stack", flush=True)
     os.execv(ros2, [ros2, "launch", str(resource(f"launch/{name}")), *words])
 
