@@ -13,6 +13,7 @@ from lpds_ros.config import ConfigError, build  # noqa: E402
 from lpds_ros.geometry import inverse_pose  # noqa: E402
 from lpds_ros.perception.calibration.camera_info import project  # noqa: E402
 from lpds_ros.perception.calibration.hand_eye import difference  # noqa: E402
+from lpds_ros.perception.frames import FrameError  # noqa: E402
 from lpds_ros.perception.marker_set import Marker, MarkerSet, load_markers  # noqa: E402
 from lpds_ros.perception.markers import CONFIRMED, Limits, MarkerTracker, Seen  # noqa: E402
 from lpds_ros.perception.pose_history import PoseHistory  # noqa: E402
@@ -286,7 +287,7 @@ def test_a_camera_on_the_hand_measures_too(ros, tmp_path):
     node.create_subscription(PoseStamped, "lpds/object_pose", heard.append, qos.CONTROL)
     markers = str(resource("calibration/markers_cube.yaml"))
     parameters = {"markers": markers, "camera": "camera/wrist/color", "calibration": str(calib)}
-    ros.add(MarkersNode(context=ros.context, parameters=parameters))
+    markers_node = ros.add(MarkersNode(context=ros.context, parameters=parameters))
     info = CameraInfo(width=640, height=480, distortion_model="plumb_bob", d=[0.0] * 5)
     info.k = np.array([600.0, 0, 319.5, 0, 600.0, 239.5, 0, 0, 1])
     info.r, info.p = np.eye(3).ravel(), np.zeros(12)
@@ -303,6 +304,8 @@ def test_a_camera_on_the_hand_measures_too(ros, tmp_path):
         hands.publish(pose_stamped_msg(stamp + 10_000_000, [0.6, 0.0, 0.3], [1.0, 0, 0, 0]))
 
     ros.wait(lambda: heard, what="the object's pose", saying=say)
+    with pytest.raises(FrameError, match="from base .* to odom .*, nor from fr3_hand_tcp"):
+        markers_node._camera_at(stamp, "odom")
     hand = pose_of([np.pi, 0, 0], [0.5, 0.0, 0.3])
     camera = hand @ on_hand @ in_link
     before_camera = pose_of([np.pi, 0, 0], [0.0, 0.0, 600 * 0.036 / 100])  # a hundred pixels, in the middle

@@ -55,6 +55,7 @@ class MarkersNode(LpdsNode):
 
     NAME = "markers"
     Parameters = Parameters
+    _pictures = _found = 0
 
     def set_up(self):
         p = self.params
@@ -67,8 +68,7 @@ class MarkersNode(LpdsNode):
         self._frames, self._hand = FixedFrames(), PoseHistory()
         self._place_calibrated()
         self._waiting: tuple[Seen, int, str] | None = None
-        self._reason, self._warned_s, self._heard_s = "", 0.0, time.monotonic()
-        self._pictures = self._found = 0
+        self._warned_s = self._heard_s = time.monotonic()  # what is still on its way at the start is not missing
         self._publisher = self.create_publisher(PoseStamped, p.object_topic, qos.CONTROL)
         if self._info is None:
             self.create_subscription(CameraInfo, f"{p.camera}/camera_info", self._on_info, qos.ROBOT_STATE)
@@ -146,11 +146,16 @@ class MarkersNode(LpdsNode):
 
     def _camera_at(self, stamp: int, frame: str) -> np.ndarray | None:
         """The camera's optical frame [4, 4] in the base frame; None while the hand's pose is not known. Raises FrameError."""
+        base, hand = self.params.base_frame, self.params.hand_frame
         try:
-            return self._frames.lookup(self.params.base_frame, frame)
-        except FrameError:
-            in_hand, hand = self._frames.lookup(self.params.hand_frame, frame), self._hand.at(stamp)
-            return None if hand is None else hand @ in_hand
+            return self._frames.lookup(base, frame)
+        except FrameError as error:
+            try:
+                in_hand = self._frames.lookup(hand, frame)
+            except FrameError:
+                raise FrameError(f"{error}, nor from {hand}") from None
+        at = self._hand.at(stamp)
+        return None if at is None else at @ in_hand
 
     def _look(self):
         if (silent_s := time.monotonic() - self._heard_s) > WARN_S:
@@ -164,7 +169,7 @@ class MarkersNode(LpdsNode):
 
     def stop(self):
         """Say how often the object was found."""
-        if hasattr(self, "_found"):
+        if self._pictures:
             self.get_logger().info(f"{self._pictures} pictures, the object's pose from {self._found} of them")
 
 
