@@ -262,7 +262,7 @@ class SimNode(LpdsNode):
             deadline += slice_ms / 1000
             now = time.monotonic()
             if now - deadline > BACKLOG_S:
-                self._warn("late", f"the simulation is {now - deadline:.2f} s behind the clock and gives that time up")
+                self._warn("late", f"the {self.NAME} is {now - deadline:.2f} s behind the clock and gives that time up")
                 deadline = now
             time.sleep(max(0.0, deadline - now))
             with self._lock:

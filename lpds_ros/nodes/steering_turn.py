@@ -77,7 +77,7 @@ class EpisodeTurn:
         if not self._auto_reset:
             self._finish(time.time_ns())
         elif not self._client.service_is_ready():
-            self._say(f"waiting for the service {self._client.srv_name}: is the simulation running?")
+            self._say(f"waiting for the service {self._client.srv_name}: is the simulation running, or the node `cell`?")
         else:
             if self._future is not None and not self._future.done():
                 self._log.warning(f"{self._client.srv_name} has not answered for {self._reset_patience_s:.0f} s: asking again")
