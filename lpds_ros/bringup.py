@@ -214,6 +214,7 @@ def _table(a: Arguments, contract: Contract, bundle: Bundle | None, run_dir: Pat
                 "clock": a.clock,
                 "robot_state_topic": ROBOT_STATE,
                 "command_mode": mode,
+            "joint_prefix": "" if a.robot == "real" else "fr3_joint",  # whose limits the simulated FR3 keeps, whatever they are
             },
             False,
             restarts=LEARNER_RESTARTS,

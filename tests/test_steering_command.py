@@ -92,6 +92,7 @@ def test_a_joint_target_has_as_many_velocities_as_positions():
     assert (list(message.name), message.position.tolist(), message.velocity.tolist()) == (JOINTS, Q.tolist(), DQ.tolist())
     assert stamp_ns(message.header.stamp) == STAMP and len(message.effort) == 0
     assert said(target, command_mode="joint_impedance", joint_prefix="left_fr3_joint").name[6] == "left_fr3_joint7"
+    assert said(target, command_mode="joint_impedance", arm="panda").name[0] == "panda_joint1"
 
 
 def test_a_trajectory_begins_now_on_a_robot_and_at_its_stamp_in_lockstep():

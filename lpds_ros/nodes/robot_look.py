@@ -9,6 +9,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import JointState
 
 from lpds_ros.nodes.robot_tool import RobotTool
+from lpds_ros.nodes.steering_command import MESSAGES
 from lpds_ros.records import Mode
 from lpds_ros.robot.recovery import LOOK_S, StepError
 from lpds_ros.robot.status import Row, publishers_row, rows
@@ -36,11 +37,11 @@ def look(namespace: str, hardware: str) -> list[Row]:
         components, controllers = _asked(lambda: calls.components(LOOK_S)), _asked(lambda: calls.controllers(LOOK_S))
         found = rows(calls.state(LOOK_S), components, controllers, hardware)
         found += [Row(topic, f"{count / COUNT_S:.0f} Hz" if count else "silent") for topic, count in counts.items()]
-        found += [publishers_row(topic, _publishers(robot.node, topic)) for topic in ("target_pose", "target_joint")]
+        found += [publishers_row(topic, _publishers(robot.node, topic)) for _, topic in MESSAGES.values()]
         status = calls.status()
         if status is not None:
             mode = f"{Mode(status.mode).name}: {status.reason}"
-            found.append(Row("steering", mode, None))
+            found += [Row("steering", mode, None), Row("command mode", status.command_mode, None)]
         there = [name for name, space in robot.node.get_node_names_and_namespaces() if space == robot.node.get_namespace()]
         found.append(Row("nodes of ours", ", ".join(name for name in OURS if name in there) or "none"))
         return found

@@ -32,7 +32,7 @@ class CommandPort:
         if p.command_mode == "joint_group_position" and not p.allow_group_position:
             raise ParameterError(NO_GROUP_POSITION)
         self._lockstep, self._frame = p.clock == "lockstep", p.targets_frame
-        self._joints = [f"{p.joint_prefix}{i + 1}" for i in range(ARM)]
+        self._joints = [f"{p.joint_prefix or p.arm + '_joint'}{i + 1}" for i in range(ARM)]
         self.mode = steering.command_mode(p.command_mode, period_s)
         kind, topic = MESSAGES[p.command_mode]
         self.publisher = node.create_publisher(kind, p.targets_topic or topic, self._quality(p.targets_qos))

@@ -72,7 +72,7 @@ class Parameters(RealtimeParameters):
     )
     targets_frame: str = parameter("base", "frame_id of pose and joint targets")
     targets_qos: str = parameter("reliable", "of the targets in real time, depth 1", choices=("reliable", "best_effort"))
-    joint_prefix: str = parameter("fr3_joint", "names of the arm's joints before their numbers 1 to 7")
+    joint_prefix: str = parameter("", "names of the arm's joints before their numbers 1 to 7; empty: fr3_joint, or another arm's")
     gripper: str = parameter("franka_gripper", "namespace of the gripper's actions")
     gripper_actions: str = parameter(
         "franka_hand",
