@@ -33,18 +33,18 @@ class Renderer:
 
     def __call__(self, pose, rng) -> np.ndarray:
         """Picture uint8 [h, w, 3] of the board at `pose` [4, 4] in the camera's frame: the mean of four samples a pixel."""
-        inverse = inverse_pose(pose)
-        eye, rays = inverse[:3, 3], self._rays @ inverse[:3, :3].T.astype(np.float32)
+        inverse = inverse_pose(pose).astype(np.float32)
+        eye, rays = inverse[:3, 3], self._rays @ inverse[:3, :3].T
         scale = -eye[2] / np.where(np.abs(rays[:, 2]) > 1e-9, rays[:, 2], np.nan)
         ahead = scale > 0  # the plane is met in front of the camera
         place = (eye[:2] + scale[:, None] * rays[:, :2] + MARGIN_M) * PX_PER_M - 0.5
-        place = np.where(ahead[:, None], place, -1e6).astype(np.float32)
+        place = np.where(ahead[:, None], place, np.float32(-1e6))
         width, height = self.info.size_px
         maps = place.reshape(2 * height, 2 * width, 2)
         seen = cv2.remap(self._texture, maps, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=140)
         seen = cv2.resize(seen.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
         light = np.linspace(0.75, 0.9, width, dtype=np.float32)
-        picture = seen * light + 20.0 + rng.normal(0.0, self.noise, seen.shape)
+        picture = seen * light + 20.0 + self.noise * rng.standard_normal(seen.shape, np.float32)
         return np.repeat(np.clip(np.rint(picture), 0, 255).astype(np.uint8)[..., None], 3, axis=2)
 
 
