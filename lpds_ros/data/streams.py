@@ -119,7 +119,8 @@ def _from_mcap(path: Path, definitions: Definitions, wanted) -> Iterator[RawMess
     with path.open("rb") as stream:
         for begin, _, parts in read_records(stream, _unpacked):
             if isinstance(parts, Exception):
-                logger.warning("%s: unreadable at byte %d: %s", path, begin, " ".join(str(parts).split()))
+                said = " ".join(f"{type(parts).__name__}: {parts}".split())
+                logger.warning("%s: not closed, or unreadable from byte %d on: %s", path, begin, said)
                 continue
             for part in parts:
                 if isinstance(part, Schema):
