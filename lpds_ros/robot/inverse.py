@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from lpds_ros.geometry import from_rotation_vector
+from lpds_ros.geometry import from_rotation_vector, rotation_matrix
 from lpds_ros.robot.kinematics import tool_frame
 from lpds_ros.robot.limits import ArmLimits
 
@@ -43,7 +43,7 @@ class InverseKinematics:
 
         Raises TrackingError when the tool would still be farther than lag_m or lag_rad from the pose.
         """
-        rotation, period_s = _matrix(orientation), self._period_s
+        rotation, period_s = rotation_matrix(orientation), self._period_s
         tool, turned, jacobian = tool_frame(q)
         error = np.concatenate([position - tool, _turn(turned, rotation)])
         rest = np.clip(POSTURE_PER_S * (posture - q), -POSTURE_MAX_RADPS, POSTURE_MAX_RADPS) * period_s
@@ -54,7 +54,7 @@ class InverseKinematics:
         share = 1.0 / max(1.0, float(excess.max()))
         goal = position, rotation
         if share < 1.0:
-            goal = tool + share * error[:3], _matrix(from_rotation_vector(share * error[3:])) @ turned
+            goal = tool + share * error[:3], rotation_matrix(from_rotation_vector(share * error[3:])) @ turned
         # Where the arm is, it may stay, and go back: only farther out it may not.
         low = np.maximum(np.minimum(self._low, q), q - down * period_s)
         high = np.minimum(np.maximum(self._high, q), q + up * period_s)
@@ -90,18 +90,6 @@ def _solve(q, position, rotation, low, high) -> np.ndarray:
 def _damped(jacobian, error) -> np.ndarray:
     """The smallest joint step [7] that moves the tool by `error` [6], damped near singularities."""
     return jacobian.T @ np.linalg.solve(jacobian @ jacobian.T + DAMPING**2 * np.eye(6), error)
-
-
-def _matrix(orientation: np.ndarray) -> np.ndarray:
-    """Rotation matrix [3, 3] of a unit quaternion [4] xyzw."""
-    x, y, z, w = orientation.tolist()
-    return np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-        ]
-    )
 
 
 def _turn(at: np.ndarray, to: np.ndarray) -> np.ndarray:
