@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from geometry_msgs.msg import PoseStamped
 from lpds_msgs.msg import SteeringStatus
+from sensor_msgs.msg import JointState
 from sim_client import make_client
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
@@ -75,6 +76,15 @@ def test_who_gives_up_cancels_the_motion(ros, client, calls):
     assert "given up" in failed[0]
     ros.wait(lambda: not world.control.following, what="the motion's end")
     assert np.abs(world.state().q - path.positions[-1]).max() > 0.1
+
+
+def test_joints_in_another_order_are_refused(ros, monkeypatch):
+    calls = ros.add(RobotToolNode({}, context=ros.context)).calls
+    names = [f"fr3_joint{i}" for i in (2, 1, 3, 4, 5, 6, 7)]
+    said = iter([None, JointState(name=names, position=[0.0] * 7)])
+    monkeypatch.setattr(calls._joints, "take", lambda: next(said))
+    with pytest.raises(StepError, match="another order than 1 to 7: fr3_joint2, fr3_joint1"):
+        calls.joints(1.0)
 
 
 @pytest.mark.parametrize("quality", [qos.TARGET_REALTIME, qos.TARGET_BEST_EFFORT])

@@ -108,6 +108,8 @@ class RobotCalls:
         message = self._next(self._joints.take, timeout_s)
         if message is None or len(message.position) != len(message.name) or len(message.name) != ARM:
             raise StepError(f"{MEASURED} says nothing of {ARM} joints: is franka_robot_state_broadcaster active?")
+        if [name[-1:] for name in message.name] != [str(i + 1) for i in range(ARM)]:  # limits and postures go by the index
+            raise StepError(f"{MEASURED} says its joints in another order than 1 to {ARM}: {', '.join(message.name)}")
         return message
 
     def joints(self, timeout_s: float) -> np.ndarray:
