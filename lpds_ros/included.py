@@ -74,6 +74,8 @@ def beside(a: Arguments, namespace: str) -> Iterator[Include | Foreign]:
     """In the order of starting. namespace: '' or '/name'."""
     if a.robot != "real" or not a.franka_bringup:
         return
+    if a.controllers_yaml and not Path(a.controllers_yaml).is_file():
+        raise LaunchError(f"controllers_yaml:={a.controllers_yaml}: no such file")
     given = Path(a.controllers_yaml).absolute() if a.controllers_yaml else resource(f"config/controllers/{a.controller}.yaml")
     arguments = {
         "robot_ip": a.robot_ip,

@@ -58,7 +58,11 @@ def test_a_real_cell_may_have_markers_and_a_calibrated_camera(real, tmp_path):
 
 
 def test_with_frankas_own_controller_nothing_of_crisp_is_loaded(real, tmp_path):
-    todo = plan(typed(real | {"controller": "jtc", "controllers_yaml": "mine.yaml"}))
+    wanted = real | {"controller": "jtc", "controllers_yaml": "mine.yaml"}
+    with pytest.raises(LaunchError, match="controllers_yaml:=mine.yaml: no such file"):
+        plan(typed(wanted))
+    (tmp_path / "mine.yaml").touch()
+    todo = plan(typed(wanted))
     assert todo.beside[0].arguments["controllers_yaml"] == str(tmp_path / "mine.yaml")
     assert [part.words[0] for part in todo.beside[1:]] == ["fr3_arm_controller"]
 
@@ -79,7 +83,8 @@ def test_the_command_mode_says_which_controller_drives(real):
         steering({"controller": "jtc", "command_mode": "cartesian_pose"})
 
 
-def test_joint_positions_are_refused_on_a_real_arm_unless_allowed(real):
+def test_joint_positions_are_refused_on_a_real_arm_unless_allowed(real, tmp_path):
+    (tmp_path / "mine.yaml").touch()
     wanted = real | {"command_mode": "joint_group_position", "controllers_yaml": "mine.yaml"}
     with pytest.raises(LaunchError, match="discontinuity reflexes"):
         plan(typed(wanted))
