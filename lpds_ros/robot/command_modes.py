@@ -160,8 +160,9 @@ class JointTrajectory(JointImpedance):
         self._course: tuple[int, Spline] | None = None  # what the controller was told last, and when
 
     def send(self, targets, mode, observation, ahead=()):
-        if targets:
-            self._catch_up(targets[0].stamp_ns)
+        if not targets:  # the robot is in error, or its controller inactive: what it may still follow must not go on
+            return self.hold(observation.stamp_ns)
+        self._catch_up(targets[0].stamp_ns)
         return super().send(targets, mode, observation, ahead)
 
     def _catch_up(self, stamp_ns: int):
