@@ -190,6 +190,7 @@ def test_who_takes_his_time_is_asked_once_and_with_a_patience_again(ros, patienc
     node.create_timer(0.02, turn.poll)
     ros.call(turn.start, 9)
     ros.wait(lambda: asked.extend(server.take()) or asked, what="the question")
+    assert turn.waiting == "waiting for lpds/reset"
     if patience_s:
         ros.wait(lambda: asked.extend(server.take()) or len(asked) > 1, what="the same question again")
     else:
@@ -198,7 +199,7 @@ def test_who_takes_his_time_is_asked_once_and_with_a_patience_again(ros, patienc
     assert {request.seed for request, _ in asked} == {9} and not begun
     asked[-1][1](Reset.Response(success=True))
     ros.wait(lambda: begun, what="the episode")
-    assert begun[0][0] == 9
+    assert begun[0][0] == 9 and turn.waiting == ""
 
 
 def test_when_servers_come_or_go_the_question_is_asked_again(ros):

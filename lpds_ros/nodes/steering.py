@@ -330,7 +330,7 @@ class SteeringNode(LpdsNode):
             mode, reason = latched
         elif self._done:
             mode, reason = Mode.HOLD, self._done
-        elif nobody := self._controllers.problem or self._intruder or self._refused:
+        elif nobody := self._turn.waiting or self._controllers.problem or self._intruder or self._refused:
             mode, reason = Mode.HOLD, nobody
         elif self._driver.busy_s > SILENT_PERIODS * self.contract.period_s:
             mode, reason = Mode.HOLD, f"the decoder has been at work for {self._driver.busy_s:.2f} s"

@@ -54,6 +54,11 @@ class EpisodeTurn:
     def client(self):
         return self._client
 
+    @property
+    def waiting(self) -> str:
+        """What was asked for and is not answered yet, or ""."""
+        return f"waiting for {self._client.srv_name}" if self._future is not None and not self._future.done() else ""
+
     def on_learner(self, backlog: int):
         """The learner said how many updates it still owes."""
         self._backlog, self._heard_s = backlog, time.monotonic()
