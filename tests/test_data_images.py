@@ -9,7 +9,9 @@ from pictured import SIDE, pictured_demos, small_contract
 
 from lpds_ros.data.demonstration import DemoError, check_demo
 from lpds_ros.data.demos import write_demos_log
+from lpds_ros.data.mapping import load_mapping
 from lpds_ros.data.robomimic import read_demos_hdf5, write_demos_hdf5
+from lpds_ros.images import fitted
 
 CONTRACT = small_contract()
 
@@ -121,3 +123,24 @@ def test_a_log_has_no_place_for_pictures(tmp_path):
     with pytest.raises(DemoError, match="holds no pictures; convert to .hdf5"):
         write_demos_log(tmp_path / "demos.mcap", pictured_demos(CONTRACT), CONTRACT)
     assert not (tmp_path / "demos.mcap").exists()
+
+
+def test_robomimics_cameras_through_a_mapping(tmp_path):
+    """Pictures of 84 x 84 pixels under robomimic's names, beside its low-dimensional observations."""
+    rng = np.random.default_rng(0)
+    shown = rng.integers(0, 255, (5, 84, 84, 3), np.uint8)
+    with h5py.File(tmp_path / "image.hdf5", "w") as layout:
+        layout.create_group("data").attrs["env_args"] = '{"env_name": "Lift", "env_kwargs": {"control_freq": 20}}'
+        demo = layout.create_group("data/demo_0")
+        demo["obs/robot0_eef_pos"], demo["obs/robot0_gripper_qpos"] = rng.uniform(size=(5, 3)), np.tile([0.02, -0.02], (5, 1))
+        demo["obs/agentview_image"], demo["obs/robot0_eye_in_hand_image"] = shown, shown[::-1]
+        demo["actions"], demo["rewards"] = np.zeros((5, 7)), np.arange(5) == 4
+    (tmp_path / "m.yaml").write_text(
+        "observation: {ee_position: {key: robot0_eef_pos}, gripper_width: {key: robot0_gripper_qpos, weights: [1, -1]}}\n"
+        "action: {space: delta_pose, metres_per_unit: 0.05, gripper: 6}\n"
+        "images: {front: agentview_image, wrist: robot0_eye_in_hand_image}\n"
+    )
+    (demo,) = read_demos_hdf5(tmp_path / "image.hdf5", CONTRACT, mapping=load_mapping(tmp_path / "m.yaml")).demonstrations
+    np.testing.assert_array_equal(demo.pictures("front"), [fitted(picture, CONTRACT.streams["front"]) for picture in shown])
+    np.testing.assert_array_equal(demo.pictures("wrist")[0], demo.pictures("front")[-1])
+    assert not demo.observations[:, CONTRACT.feature_slices()["front_features"]].any() and demo.success
