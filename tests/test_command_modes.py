@@ -201,6 +201,31 @@ def test_a_trajectory_that_ran_on_without_ticks_is_braked_and_not_torn_back(word
     assert np.abs(world.state().dq).max() < 0.05, "and rests"
 
 
+@pytest.mark.parametrize("word", ["STOP", "last words"])
+def test_a_stop_turns_a_trajectory_back_without_more_than_the_joints_acceleration(word):
+    world, mode, last = world_and_mode("joint_trajectory")
+    q, speeds = world.state().q - 0.03, [world.control.joint.velocity.copy()]  # an arm that lags far behind what it was told
+    for _ in range(1 if word == "last words" else 16):
+        held = targets(last, None, world.time_ns)
+        told = mode.stop(world.time_ns, seen(q)) if word == "last words" else mode.send(held, Mode.STOP, seen(q))
+        for command in told:
+            command.apply(world)
+        for _ in range(5 if word == "STOP" else 80):
+            world.advance(10)
+            speeds.append(world.control.joint.velocity.copy())
+    assert np.abs(world.control.joint.position - q).max() < 1e-3 and np.abs(speeds[-1]).max() < 1e-3, "it ends where it was"
+    accelerations = np.diff(speeds, axis=0) / 0.01
+    assert 1.0 < np.abs(accelerations).max() < 1.02 * max(load_limits("fr3").joints.acceleration_max_radps2)
+
+
+def test_a_stop_does_not_go_to_joints_that_cannot_be():
+    for name in JOINT_MODES:
+        mode = make(name)
+        before = joints_of(mode.send(targets(TOOL), Mode.RUN, seen())[-1])
+        after = joints_of(mode.send(targets(TOOL), Mode.STOP, seen(READY + 1.0))[-1])
+        assert np.abs(after - before).max() < 1e-6
+
+
 @pytest.mark.parametrize("name", JOINT_MODES)
 def test_hold_and_last_words_stop_a_moving_arm(name):
     for word in ("hold", "stop"):

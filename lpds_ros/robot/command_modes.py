@@ -19,6 +19,7 @@ from lpds_ros.robot.limits import ArmLimits
 from lpds_ros.robot.targets import JointPath, JointTarget, PoseTarget, PositionTarget, Target
 from lpds_ros.sim.trajectory import Spline, Waypoint
 
+LEAD_MAX_RAD = 0.5  # of a joint's command over what is measured; the tool's, at most steering's anchors, needs less
 Pose = tuple[np.ndarray, np.ndarray]  # position [3] m and orientation [4] xyzw
 NO_GROUP_POSITION = (
     "command_mode joint_group_position is refused on a real Franka: its position interface takes what a 1 kHz generator makes, "
@@ -94,7 +95,9 @@ class JointImpedance(CommandMode):
         before, fresh = self._q, False
         stopped, drives = mode in (Mode.STOP, Mode.FAULT), mode in (Mode.RUN, Mode.PRIOR)
         seen = observation.valid and np.isfinite(observation.joints).all()
-        if seen and (before is None or (drives and not self._driving) or (stopped and not self._relieved)):
+        # Joints far from where they were commanded are a fault of who measures them: no stop goes there.
+        near = before is None or drives or np.abs(observation.joints - before).max() <= LEAD_MAX_RAD
+        if seen and near and (before is None or (drives and not self._driving) or (stopped and not self._relieved)):
             self._start(np.array(observation.joints, np.float64))
             fresh = True
         if self._q is None:
@@ -158,6 +161,7 @@ class JointTrajectory(JointImpedance):
         super()._forget()
         self._velocity = np.zeros(7)  # of the reference
         self._course: tuple[int, Spline] | None = None  # what the controller was told last, and when
+        self._back: np.ndarray | None = None  # measured joints, where a stop goes to
 
     def send(self, targets, mode, observation, ahead=()):
         if not targets:  # the robot is in error, or its controller inactive: what it may still follow must not go on
@@ -180,7 +184,7 @@ class JointTrajectory(JointImpedance):
 
     def _start(self, joints):
         super()._start(joints)
-        self._velocity = np.zeros(7)
+        self._back = joints
 
     def _commands(self, stamps, before, ahead):
         way, begun = [self._q], self._velocity
@@ -189,11 +193,12 @@ class JointTrajectory(JointImpedance):
                 way.append(self._inverse.step(way[-1], position, orientation, self._posture))
             except TrackingError:  # it is only foreseen: said when its tick has come
                 break
+        if not self._driving:
+            return self._braked(stamps[0], before)
+        self._back = None
         # A start from the measured joints may be farther than a period's way.
         first = max(self._period_s, float(np.max(np.abs(way[0] - before) / self._inverse.speed_max_radps)))
         times = first + self._period_s * np.arange(len(way))
-        if not self._driving:
-            return self._braked(stamps[0], before, first)
         path = np.array([before, *way])
         steps = np.diff(path, axis=0) / np.diff([0.0, *times])[:, None]
         velocity = np.array([*(0.5 * (steps[:-1] + steps[1:])), steps[-1]])  # of neighbours; the last row's own
@@ -201,12 +206,21 @@ class JointTrajectory(JointImpedance):
         times, path = np.append(times, times[-1] + braking_s), np.vstack([path[1:], rest])
         return self._path(stamps[0], before, begun, times, path, np.vstack([velocity, np.zeros(7)]))
 
-    def _braked(self, stamp_ns, before, first_s):
-        """To the joints the reference is at, on to where their speed can be given up."""
+    def _braked(self, stamp_ns, before):
+        """From where the reference is to where its speed can be given up, or back to the joints that a stop has measured."""
         begun = self._velocity
-        rest, braking_s = self._rest(self._q, begun)
+        rest, braking_s = self._rest(before, begun)
+        if self._back is not None:
+            rest, braking_s = self._back, self._returning_s(np.abs(self._back - before), np.abs(begun))
         self._q, self._velocity = rest, np.zeros(7)
-        return self._path(stamp_ns, before, begun, np.array([max(first_s, braking_s)]), rest[None], np.zeros((1, 7)))
+        return self._path(stamp_ns, before, begun, np.array([braking_s]), rest[None], np.zeros((1, 7)))
+
+    def _returning_s(self, way, speed) -> float:
+        """How long a cubic takes from `speed` [7] rad/s to rest `way` [7] rad behind, where its acceleration begins, and is the
+        largest: 6 way / T² + 4 speed / T.
+        """
+        a = self._acceleration
+        return max(self._period_s, float(np.max((2.0 * speed + np.sqrt(4.0 * speed**2 + 6.0 * a * way)) / a)))
 
     def _rest(self, q, velocity):
         """Where even braking from `velocity` [7] rad/s at q [7] rad ends, and how long it takes: a period, or what is needed."""
@@ -217,13 +231,14 @@ class JointTrajectory(JointImpedance):
         if self._q is None:
             return ()
         self._catch_up(stamp_ns)
-        commands = self._braked(stamp_ns, self._q, self._period_s)
+        commands = self._braked(stamp_ns, self._q)
         self._forget()
         return commands
 
     def stop(self, stamp_ns, observation):
-        q = np.array(observation.joints, np.float64)
-        return (JointPath(stamp_ns, np.array([self._period_s]), q[None], np.zeros((1, 7))),)
+        self._catch_up(stamp_ns)
+        self._back = np.array(observation.joints, np.float64)
+        return self._braked(stamp_ns, self._back if self._q is None else self._q)
 
 
 COMMAND_MODES = {
