@@ -260,3 +260,22 @@ def test_a_picture_that_cannot_be_used_is_refused_by_name():
 def test_a_feature_needs_its_stream_to_be_an_image():
     with pytest.raises(ContractError, match="unknown field 'image'"):
         replace(CONTRACT, observation=(*CONTRACT.observation, Feature("more", "pose", "image", 3)))
+
+
+def test_an_episode_does_not_begin_with_a_picture_from_before_the_reset():
+    """Seen: chunks decoded from the wrist camera's last picture of the episode before, in real time."""
+    from lpds_ros.records import Mode
+    from lpds_ros.steering.core import SteeringCore, SteeringParams
+
+    aligner, core = Aligner(CONTRACT), SteeringCore(CONTRACT, SteeringParams(), None, seed=0, session="s")
+    reset_ns, said = SECOND + 100 * MS, []
+    core.begin_episode(0, 0, not_before_ns=reset_ns)
+    for k in range(20):
+        now_ns = SECOND + k * 10 * MS
+        robot_at(aligner, now_ns, 0.5)
+        both(aligner, now_ns - 35 * MS)
+        observation = aligner.observe(now_ns)
+        tick = core.tick(observation)
+        if observation.valid and now_ns >= reset_ns:
+            said.append((tick.mode, "first state of the episode" in tick.reason))
+    assert said == [(Mode.HOLD, True)] * 4 + [(Mode.HOLD, False)] * 6

@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from lpds_ros.contract import Contract
+from lpds_ros.perception.align import PICTURED
 from lpds_ros.records import Decision, Episode, Mark, Mode, Observation, OperatorInput, Source
 from lpds_ros.robot.gripper import GripperLogic
 from lpds_ros.steering.accounts import Accounts, OpenDecision
@@ -118,8 +119,8 @@ class SteeringCore:
         self._chunker.install(parameters)
 
     def begin_episode(self, episode: int, seed: int, not_before_ns: int = 0):
-        """Start an episode with the first valid observation stamped `not_before_ns` or later; the hand is taken as
-        open.
+        """Start an episode with the first valid observation stamped `not_before_ns` or later, pictures and what goes with them
+        included; the hand is taken as open.
 
         Raises RuntimeError while another episode runs.
         """
@@ -157,6 +158,14 @@ class SteeringCore:
             self._ahead.cancel()
             return self._held(observation.stamp_ns, *self._ladder.latched)
 
+    def _oldest_ns(self, observation: Observation) -> int:
+        """Stamp of the observation; with pictures that of the oldest sample in it: it may show what was before a reset."""
+        if not (self._contract.images and observation.valid):
+            return observation.stamp_ns
+        streams = self._contract.streams
+        ages_s = [age_s for name, age_s in observation.ages_s.items() if name.removesuffix(PICTURED) in streams]
+        return observation.stamp_ns - round(1e9 * max(ages_s, default=0.0))
+
     def _fresh(self, operator: OperatorInput | None, now_ns: int) -> OperatorInput | None:
         """The operator's input unless it belongs to an earlier episode; too old (a dead device?), it drives not."""
         if operator is None or operator.stamp_ns < self._not_before_ns:
@@ -176,7 +185,7 @@ class SteeringCore:
             self._target.clear()  # nothing is commanded: its controller starts again from where the arm is by then
         if lost := self._cameras.notice(observation):
             self._ladder.latch(Mode.HOLD, lost)
-        if now_ns < self._not_before_ns:
+        if self._oldest_ns(observation) < self._not_before_ns:
             return self._held(now_ns, *self._idle("waiting for the first state of the episode"))
         problem = self._sight.problem(observation, self._target.seeded)
         if self._ladder.latched is None:
