@@ -86,7 +86,8 @@ def test_training_sees_where_the_thing_is(contract, tmp_path):
         if not sees:
             demos = [replace(d, images={n: np.full_like(p, 99) for n, p in d.images.items()}) for d in demos]
         config = replace(SMALL, updates=80, batch=32, width=32, evaluate_every=80, shift_px=0)
-        out = train(demos, contract, tmp_path / str(sees), replace(config, learning_rate=3e-3, held_out_share=0.25, ema_decay=0.9))
+        quick = replace(config, learning_rate=3e-3, held_out_share=0.25, ema_decay=0.9)
+        out = train(demos, contract, tmp_path / str(sees), quick)
         losses[sees] = load_checkpoint(out).history[-1]["held_out_loss"]
     assert losses[True] < 0.5 * losses[False]
 

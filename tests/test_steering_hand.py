@@ -133,6 +133,16 @@ def test_a_hand_that_is_to_be_homed_is_unhomed_until_then(ros):
     hand.destroy()
 
 
+def test_a_hand_whose_homing_failed_stays_unhomed(ros, capfd):
+    hand = Hand(ros, FRANKA_HAND)
+    client = ros.call(HandClient, ros.node("steering"), "franka_gripper", HandCommands(), True, "franka_hand", True)
+    ros.wait(lambda: hand.heard, "the goal", saying=lambda: ros.call(client.poll))
+    hand.end("abort", error="something is between the fingers")
+    ros.wait(lambda: not client._flying, what="the end of the homing")
+    assert client.unhomed and "homing failed: something is between the fingers" in capfd.readouterr().err
+    hand.destroy()
+
+
 def test_homing_needs_the_hands_own_actions(ros):
     wanted = {"contract": str(resource("config/contracts/lift.yaml")), "homing": True, "gripper_actions": "gripper_command"}
     with pytest.raises(ParameterError, match="GripperCommand has none"):

@@ -314,6 +314,8 @@ class SteeringNode(LpdsNode):
         self._turn.poll()
         self._driver.poll()
         self._hand.poll()
+        if self.core.latched is not None:
+            self._hand.end()
         waited_s = time.monotonic() - self._done_s
         if self._done and waited_s > FAREWELL_S and (self._acknowledged() or waited_s > LAST_CALL_S):
             self.finish()

@@ -40,13 +40,14 @@ def gripper_command(c: HandCommands) -> dict:
     return {event: (GripperCommand, "gripper_action", goal) for event, goal in goals.items()}
 
 
+UNHOMED = ": no episode begins with a hand that knows no widths; start steering again, or leave out homing"
 GRIPPER_ACTIONS = {"franka_hand": franka_hand, "gripper_command": gripper_command}
 
 
 class HandClient:
     """Sends open, close and homing goals to franka_gripper's action servers, as one of GRIPPER_ACTIONS.
 
-    homing: home the hand as soon as its servers are there; `unhomed` until that goal has ended, whichever way.
+    homing: home the hand as soon as its servers are there; `unhomed` until that has succeeded.
 
     cancel_first: cancel the goal in flight and wait for its end before the next is sent (the real hand blocks on each
     goal and would queue them). Without it the next goal is sent at once and supersedes (the simulation, where in
@@ -66,7 +67,7 @@ class HandClient:
         self._next: Event | None = None
         self._number = 0
         self._sent_s, self._said = 0.0, {}
-        self._flown, self._stalled, self._minded = "", False, True
+        self._flown, self._stalled, self._minded, self._given_up = "", False, True, False
         self._home_due, self.unhomed = homing, homing and cancel_first  # in lockstep no goal ends while somebody waits
 
     @property
@@ -127,11 +128,13 @@ class HandClient:
     def _accepted(self, future, event: str, number: int, on_accepted: Callable[[], None]):
         handle = future.result()
         if handle is None or not handle.accepted:
-            self._log.error(f"the gripper refused '{event}'")
+            self._log.error(f"the gripper refused '{event}'" + (UNHOMED if event == "homing" else ""))
             self._landed(number)
         else:
-            if number == self._number:
+            if number == self._number and self._flying:
                 self._handle = handle
+            elif self._cancel_first:  # given up meanwhile: it would run after what came next
+                handle.cancel_goal_async()
             handle.get_result_async().add_done_callback(lambda done: self._ended(done, event, number))
             if self._next is not None:
                 handle.cancel_goal_async()
@@ -140,6 +143,10 @@ class HandClient:
     def _ended(self, future, event: str, number: int):
         ended = future.result()
         aborted = ended is not None and ended.status == GoalStatus.STATUS_ABORTED
+        if event == "homing":
+            self.unhomed = ended is None or ended.status != GoalStatus.STATUS_SUCCEEDED or not ended.result.success
+            if self.unhomed:
+                self._log.error(f"homing failed: {getattr(ended, 'result', None) and ended.result.error}{UNHOMED}")
         held = self._actions == "gripper_command" and event == "close"  # it ends so on everything that it closes on
         if aborted and number == self._number and self._minded and not held:
             self._say("abort", f"the gripper's '{event}' was aborted: {getattr(ended.result, 'error', '') or 'no reason given'}")
@@ -148,17 +155,18 @@ class HandClient:
     def _landed(self, number: int):
         if number != self._number:
             return  # superseded: a newer goal flies
-        self._flying, self._handle = False, None
-        self.unhomed = self._home_due
+        self._flying, self._handle, self._given_up = False, None, False
         event, self._next = self._next, None
         if event is not None:
             self.send(event)
 
     def end(self):
-        """Last words: a hand under way is stopped, by cancelling its goal. One that holds something is not: the gripper's own
-        `stop` would let it fall.
+        """A stop, or last words: a hand under way is stopped, by cancelling its goal, and what was still to be sent is void. One
+        that holds something is not stopped: the gripper's own `stop` would let it fall.
         """
-        if self._cancel_first and self._flying and self._handle is not None:
+        self._next = None
+        if self._cancel_first and self._handle is not None and not self._given_up:
+            self._given_up = True
             self._handle.cancel_goal_async()
 
     def destroy(self):
