@@ -17,8 +17,10 @@ from lpds_ros.nodes import qos
 from lpds_ros.nodes.attached import Attached
 from lpds_ros.nodes.images import info_of, rgb_of
 from lpds_ros.nodes.messages import pose_arrays, stamp_ns
-from lpds_ros.nodes.static_frames import matrix_of
+from lpds_ros.nodes.static_frames import TOPIC as FIXED_FRAMES
+from lpds_ros.nodes.static_frames import place
 from lpds_ros.perception.calibration.camera_info import CameraInfo
+from lpds_ros.perception.cameras import info_topic
 from lpds_ros.perception.frames import FixedFrames
 
 POSES = 200  # two seconds of a pose topic at 100 Hz
@@ -48,10 +50,9 @@ class CalibrationNode(LpdsNode):
         self._poses: deque[PoseStamped] = deque(maxlen=POSES)
         self.frames = FixedFrames()
         self._info: CameraInfoMsg | None = None
-        info_topic = f"{image_topic.rpartition('/')[0]}/camera_info".lstrip("/")  # beside the pictures, as image_transport has it
         self.create_subscription(Image, image_topic, self._on_image, qos.ROBOT_STATE)
-        self.create_subscription(CameraInfoMsg, info_topic, self._on_info, qos.ROBOT_STATE)
-        self.create_subscription(TFMessage, "/tf_static", self._on_frames, qos.LATCHED)
+        self.create_subscription(CameraInfoMsg, info_topic(image_topic), self._on_info, qos.ROBOT_STATE)
+        self.create_subscription(TFMessage, FIXED_FRAMES, self._on_frames, qos.FIXED_FRAMES)
         if pose_topic:
             self.create_subscription(PoseStamped, pose_topic, self._on_pose, qos.ROBOT_HISTORY)
 
@@ -67,8 +68,9 @@ class CalibrationNode(LpdsNode):
 
     def _on_frames(self, message: TFMessage):
         with self._lock:
-            for transform in message.transforms:
-                self.frames.set(transform.header.frame_id, transform.child_frame_id, matrix_of(transform.transform))
+            refused = place(self.frames, message)
+        if refused:
+            self.get_logger().warning(refused)
 
     @property
     def info(self) -> CameraInfo | None:

@@ -20,7 +20,7 @@ from lpds_ros.nodes import qos
 from lpds_ros.nodes.images import ImageError, info_of, rgb_of
 from lpds_ros.nodes.messages import pose_arrays, pose_stamped_msg, stamp_ns
 from lpds_ros.nodes.static_frames import TOPIC as FIXED_FRAMES
-from lpds_ros.nodes.static_frames import matrix_of
+from lpds_ros.nodes.static_frames import place
 from lpds_ros.parameters import parameter
 from lpds_ros.perception.calibration.calib_file import read_calibration
 from lpds_ros.perception.calibration.camera_info import read_camera_info
@@ -72,7 +72,7 @@ class MarkersNode(LpdsNode):
         self._publisher = self.create_publisher(PoseStamped, p.object_topic, qos.CONTROL)
         if self._info is None:
             self.create_subscription(CameraInfo, f"{p.camera}/camera_info", self._on_info, qos.ROBOT_STATE)
-        self.create_subscription(TFMessage, FIXED_FRAMES, self._on_frames, qos.LATCHED)
+        self.create_subscription(TFMessage, FIXED_FRAMES, self._on_frames, qos.FIXED_FRAMES)
         self.create_subscription(PoseStamped, p.pose_topic, self._on_hand, qos.ROBOT_HISTORY)
         self.create_subscription(Image, f"{p.camera}/image_raw", self._on_image, qos.ROBOT_STATE)
         self.create_timer(1.0, self._look, clock=Clock(clock_type=ClockType.STEADY_TIME))
@@ -92,8 +92,8 @@ class MarkersNode(LpdsNode):
             self._warn(f"{self.params.camera}/camera_info: {error}")
 
     def _on_frames(self, message: TFMessage):
-        for transform in message.transforms:
-            self._frames.set(transform.header.frame_id, transform.child_frame_id, matrix_of(transform.transform))
+        if refused := place(self._frames, message):
+            self._warn(refused)
         self._place_calibrated()
 
     def _on_hand(self, message: PoseStamped):

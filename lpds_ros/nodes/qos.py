@@ -25,6 +25,8 @@ CONTROL = _profile(10, reliable=True)
 RECORD = _profile(1000, reliable=True, latched=True)
 # Weights: a late joiner gets the newest.
 LATCHED = _profile(1, reliable=True, latched=True)
+# Who hears /tf_static: each of several publishers latches one message, and depth 1 keeps the last of all (tf2_ros: 100 too).
+FIXED_FRAMES = _profile(100, reliable=True, latched=True)
 # Pose targets: CRISP subscribes RELIABLE, keep last 1. In lockstep a whole burst must survive.
 TARGET_REALTIME = _profile(1, reliable=True)
 TARGET_BEST_EFFORT = _profile(1, reliable=False)

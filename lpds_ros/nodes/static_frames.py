@@ -1,14 +1,14 @@
 """Fixed frames on /tf_static: those of calibration files out, and any in."""
 
-
 import numpy as np
-from geometry_msgs.msg import Transform, TransformStamped
+from geometry_msgs.msg import TransformStamped
 from tf2_msgs.msg import TFMessage
 
 from lpds_ros.geometry import canonical, pose_matrix
 from lpds_ros.nodes import qos
 from lpds_ros.nodes.messages import stamp_msg
 from lpds_ros.perception.calibration.calib_file import Calibration
+from lpds_ros.perception.frames import FixedFrames
 
 TOPIC = "/tf_static"  # absolute, as tf2_ros has it
 
@@ -30,7 +30,19 @@ def calibration_msg(calibration: Calibration, stamp: int) -> TransformStamped:
     return message
 
 
-def matrix_of(transform: Transform) -> np.ndarray:
-    """Homogeneous transform [4, 4]. Raises ValueError for a rotation that is none."""
-    t, r = transform.translation, transform.rotation
-    return pose_matrix(np.array([t.x, t.y, t.z]), canonical(np.array([r.x, r.y, r.z, r.w])))
+def place(frames: FixedFrames, message: TFMessage) -> str:
+    """Take over what a message says. Returns which frame was left out and why, or ""."""
+    refused = ""
+    for one in message.transforms:
+        t, r = one.transform.translation, one.transform.rotation
+        position = np.array([t.x, t.y, t.z])
+        try:
+            matrix = pose_matrix(position, canonical(np.array([r.x, r.y, r.z, r.w])))
+        except ValueError as error:
+            refused = f"{TOPIC}: frame '{one.child_frame_id}' is left out: {error}"
+            continue
+        if not np.isfinite(position).all():
+            refused = f"{TOPIC}: frame '{one.child_frame_id}' is left out: its translation is {position.tolist()}"
+            continue
+        frames.set(one.header.frame_id, one.child_frame_id, matrix)
+    return refused

@@ -11,20 +11,21 @@ import time
 from dataclasses import dataclass
 
 from lpds_ros.nodes.recorder import EXTRA, RecorderNode, RecorderParameters, further_topics  # isort: skip (as there)
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 
 from lpds_ros.contract import ContractError, load_contract
 from lpds_ros.data.definitions import DECISION, EPISODE
 from lpds_ros.data.log_sink import LogSink
 from lpds_ros.data.streams import METADATA, OBSERVATION, ROBOT, TASK
+from lpds_ros.nodes import qos
 from lpds_ros.nodes.base import main as run_node
 from lpds_ros.nodes.steering_command import MESSAGES
 from lpds_ros.parameters import parameter
+from lpds_ros.perception.cameras import info_topic
 
 RATE_AFTER_S = 10.0
 LARGE_BYTES_PER_S = 10e6
 RELIABLE = QoSProfile(depth=200, reliability=ReliabilityPolicy.RELIABLE)
-FIXED = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 @dataclass(frozen=True)
@@ -63,12 +64,12 @@ class StreamsNode(RecorderNode):
         for stream in contract.streams.values():
             self.record(stream.topic, stream.type, EXTRA)
             if stream.is_image:
-                self.record(f"{stream.topic.rpartition('/')[0]}/camera_info", "sensor_msgs/msg/CameraInfo", EXTRA)
+                self.record(info_topic(stream.topic), "sensor_msgs/msg/CameraInfo", EXTRA)
         if p.robot_state_topic:
             self.record(p.robot_state_topic, ROBOT, EXTRA)
         kind, topic = MESSAGES[p.command_mode]
         self.record(p.targets_topic or topic, f"{kind.__module__.split('.')[0]}/msg/{kind.__name__}", EXTRA)
-        self.record("/tf_static", "tf2_msgs/msg/TFMessage", FIXED)
+        self.record("/tf_static", "tf2_msgs/msg/TFMessage", qos.FIXED_FRAMES)
         self.record(contract.reward.topic, TASK, RELIABLE)
         for topic, typename in (("lpds/observation", OBSERVATION), ("lpds/decision", DECISION), ("lpds/episode", EPISODE)):
             self.record(topic, typename, RELIABLE)

@@ -56,6 +56,11 @@ def colour_topic(name: str) -> str:
     return f"{NAMESPACE}/{name}/color/image_raw"
 
 
+def info_topic(image_topic: str) -> str:
+    """Where the intrinsics of the pictures on a topic are: beside them, as image_transport has it."""
+    return image_topic[: image_topic.rfind("/") + 1] + "camera_info"
+
+
 def image_topics(contract: Contract) -> dict[str, str]:
     """Topics of the contract's image streams by the stream's name."""
     return {name: contract.streams[name].topic for name in contract.images}
