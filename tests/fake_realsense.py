@@ -83,6 +83,7 @@ class Pipeline:
         if self.sdk.failures:
             raise RuntimeError(self.sdk.failures.pop(0))
         profile = SimpleNamespace(
+            format=lambda: self.sdk.format.rgb8,
             get_intrinsics=lambda: SimpleNamespace(
                 width=WIDTH, height=HEIGHT, fx=7.0, fy=7.0, ppx=3.5, ppy=2.5, model="none", coeffs=[0.0] * 5
             ),

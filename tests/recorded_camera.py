@@ -19,8 +19,11 @@ def intrinsics(rs, focal: float):
     return found
 
 
-def record(rs, path, depths_mm, colours, unit_m: float = UNIT_M, first_ms: float = 1000.0):
-    """A picture each of depths_mm (raw values: of all pixels, or of each column) and colours ((r, g, b) of all pixels)."""
+def record(rs, path, depths_mm, colours, unit_m: float = UNIT_M, first_ms: float = 1000.0, colour_format=None):
+    """A picture each of depths_mm (raw values: of all pixels, or of each column) and colours ((r, g, b) of all pixels).
+
+    colour_format: what the colours are said to be; None: rgb8.
+    """
     device = rs.software_device()
     device.register_info(rs.camera_info.serial_number, SERIAL)
     device.register_info(rs.camera_info.name, "Software")
@@ -28,7 +31,7 @@ def record(rs, path, depths_mm, colours, unit_m: float = UNIT_M, first_ms: float
     for index, (kind, pixel, size, focal, name) in enumerate(
         (
             (rs.stream.depth, rs.format.z16, 2, FOCAL_DEPTH, "Depth"),
-            (rs.stream.color, rs.format.rgb8, 3, FOCAL_COLOUR, "Color"),
+            (rs.stream.color, colour_format or rs.format.rgb8, 3, FOCAL_COLOUR, "Color"),
         )
     ):
         sensor, stream = device.add_sensor(name), rs.video_stream()

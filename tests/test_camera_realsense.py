@@ -120,6 +120,14 @@ def test_what_is_no_recording_is_refused(rs, tmp_path):
         played(rs, tmp_path / "text.db3").open()
 
 
+def test_a_recording_whose_colours_are_in_another_order_is_refused(rs, tmp_path):
+    from recorded_camera import record
+
+    record(rs, tmp_path / "blue_first.db3", [1000], [(200, 10, 30)], colour_format=rs.format.bgr8)
+    with pytest.raises(CameraError, match="its colour is bgr8, and must be rgb8"):
+        played(rs, tmp_path / "blue_first.db3").open()
+
+
 # -- what goes wrong with a real one ------------------------------------------
 
 

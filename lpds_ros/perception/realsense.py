@@ -183,6 +183,8 @@ class RealSense:
         streams = {s.stream_type(): s.as_video_stream_profile() for s in started.get_streams()}
         if rs.stream.color not in streams:
             raise RuntimeError("it has no colour stream")
+        if (pixel := streams[rs.stream.color].format()) != rs.format.rgb8:  # a recording has what was recorded
+            raise RuntimeError(f"its colour is {pixel.name}, and must be rgb8")
         self.colour = pinhole(rs, streams[rs.stream.color].get_intrinsics())
         self.colour_in_depth = None
         if self.settings.depth:
