@@ -144,3 +144,24 @@ def test_robomimics_cameras_through_a_mapping(tmp_path):
     np.testing.assert_array_equal(demo.pictures("front"), [fitted(picture, CONTRACT.streams["front"]) for picture in shown])
     np.testing.assert_array_equal(demo.pictures("wrist")[0], demo.pictures("front")[-1])
     assert not demo.observations[:, CONTRACT.feature_slices()["front_features"]].any() and demo.success
+
+
+def test_converting_over_the_source_keeps_its_pictures(tmp_path, capsys):
+    """They are read from it while the target is written; joining a new file to an old one is the same."""
+    from lpds_ros.cli import main
+
+    source = write_demos_hdf5(tmp_path / "demos.hdf5", pictured_demos(CONTRACT), CONTRACT)
+    digest = read_demos_hdf5(source).digest
+    assert main(["demos", "convert", str(source), str(source), "--overwrite"]) == 0, capsys.readouterr().err
+    assert read_demos_hdf5(source).digest == digest
+
+
+def test_a_conversion_that_is_refused_leaves_the_target_as_it_was(tmp_path, capsys):
+    from lpds_ros.cli import main
+
+    source = write_demos_hdf5(tmp_path / "demos.hdf5", pictured_demos(CONTRACT), CONTRACT)
+    log = tmp_path / "demos.mcap"
+    log.write_bytes(b"a log of last week")
+    assert main(["demos", "convert", str(source), str(log), "--overwrite"]) == 2
+    assert "holds no pictures" in capsys.readouterr().err
+    assert log.read_bytes() == b"a log of last week"

@@ -23,8 +23,6 @@ def run(args) -> int:
     if args.target.exists() and not args.overwrite:
         raise ValueError(f"{args.target} exists; give --overwrite or another name")
     demos, contract = read_all(args.source, find_contract(args.contract), mapping=args.mapping, mask=args.mask)
-    if args.target.is_file():
-        args.target.unlink()
     write(args.target, demos, contract)
     print(f"{args.target}: {len(demos)} demonstrations, {sum(map(len, demos))} ticks")
     return 0

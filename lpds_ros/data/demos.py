@@ -1,5 +1,6 @@
 """Demonstrations from whatever holds them, and what the learner's replay makes of them."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -114,33 +115,40 @@ def demo_from_decisions(parts: list[Decision], episode: Episode, operator: str) 
 def write_demos_log(path, demonstrations, contract: Contract) -> Path:
     """Write demonstrations as a rollout log, one operator-driven episode each; read back they are the same numbers.
 
-    Raises DemoError for pictures, which a log has no place for.
+    The file appears whole or not at all. Raises DemoError for pictures, which a log has no place for.
     """
     path, demonstrations = Path(path), list(demonstrations)
     if any(demo.images for demo in demonstrations):
         raise DemoError(f"{path}: a rollout log holds no pictures; convert to .hdf5, or to a folder with --to lerobot")
-    with RolloutLogWriter(path, contract) as log:
-        for demo in demonstrations:
-            decisions = decisions_from_demo(demo, contract)
-            for decision in decisions:
-                log.write_decision(decision)
-            log.write_episode(
-                Episode(
-                    session=decisions[0].session,
-                    episode=0,
-                    seed=demo.seed,
-                    stamp_ns=round(len(demo) * 1e9 / contract.rate_hz),
-                    success=demo.success,
-                    episode_return=float(demo.rewards.sum()),
-                    ticks=len(demo),
-                    decisions=len(decisions),
-                    reason="success" if demo.success else "time",
-                    weights_version=0,
-                    operator_ticks=len(demo),
-                    contract_digest=contract.digest,
+    partial = path.with_name(path.name + ".partial")
+    partial.unlink(missing_ok=True)
+    try:
+        with RolloutLogWriter(partial, contract) as log:
+            for demo in demonstrations:
+                decisions = decisions_from_demo(demo, contract)
+                for decision in decisions:
+                    log.write_decision(decision)
+                log.write_episode(
+                    Episode(
+                        session=decisions[0].session,
+                        episode=0,
+                        seed=demo.seed,
+                        stamp_ns=round(len(demo) * 1e9 / contract.rate_hz),
+                        success=demo.success,
+                        episode_return=float(demo.rewards.sum()),
+                        ticks=len(demo),
+                        decisions=len(decisions),
+                        reason="success" if demo.success else "time",
+                        weights_version=0,
+                        operator_ticks=len(demo),
+                        contract_digest=contract.digest,
+                    )
                 )
-            )
-            log.flush()
+                log.flush()
+        os.replace(partial, path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
     return path
 
 

@@ -58,8 +58,9 @@ def write_demos_hdf5(path, demonstrations, contract: Contract) -> Path:
             _write_demos(file, demonstrations, contract)
         os.replace(partial, path)
     except DemoError as error:
-        partial.unlink()
         raise DemoError(f"{path}: {error}") from None
+    finally:
+        partial.unlink(missing_ok=True)  # whatever went wrong: a full disk must not be filled further
     return path
 
 
