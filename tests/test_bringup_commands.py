@@ -48,6 +48,9 @@ def test_collecting_demos_needs_no_prior_and_waits_for_no_wall_clock():
     assert arguments.region == "demo" and arguments.episodes == 9
     by_hand = parse(demos_collect.launch_words(options(demos_collect, "--out", "d.hdf5", "--teleop", "gamepad")))
     assert by_hand.clock == "realtime"
+    assert not by_hand.record_streams
+    seeing = options(demos_collect, "--out", "d.hdf5", "--contract", "lift_images", "--teleop", "keyboard")
+    assert parse(demos_collect.launch_words(seeing)).record_streams, "the rollout log has no place for pictures"
 
 
 def test_an_existing_demo_file_is_never_overwritten(tmp_path, capsys):

@@ -66,7 +66,8 @@ def said(count: int, out: Path, console: Console) -> int:
 
 
 def launch_words(args) -> list[str]:
-    """No prior, an operator, lockstep where no person's hand is waited for."""
+    """No prior, an operator, lockstep where no person's hand is waited for; pictures are in the recorded streams alone."""
+    contract = find_contract(args.contract)
     values = {
         "prior": "none",
         "learner": "false",
@@ -77,6 +78,7 @@ def launch_words(args) -> list[str]:
         "seed": args.seed,
         "episodes": args.episodes,
         "contract": str(contract_path(args.contract)) if args.contract else "auto",
+        "record_streams": str(contract is not None and bool(contract.images)).lower(),
         "name": f"demos-{args.task}",
     }
     return [f"{name}:={value}" for name, value in values.items()] + args.arguments
