@@ -2,6 +2,7 @@
 
 import re
 import threading
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -12,13 +13,16 @@ import rendered  # noqa: E402
 from rendered import INFO, SIZE, pose_of  # noqa: E402
 
 from lpds_ros.cli import main  # noqa: E402
+from lpds_ros.commands._calibrate import Known  # noqa: E402
+from lpds_ros.commands.calibrate_hand_eye import intrinsics_of  # noqa: E402
 from lpds_ros.config import ConfigError  # noqa: E402
 from lpds_ros.geometry import from_rotation_matrix, inverse_pose  # noqa: E402
 from lpds_ros.perception.calibration.board import load_board  # noqa: E402
 from lpds_ros.perception.calibration.calib_file import read_calibration  # noqa: E402
-from lpds_ros.perception.calibration.camera_info import read_camera_info, write_camera_info  # noqa: E402
+from lpds_ros.perception.calibration.camera_info import camera_info, read_camera_info, write_camera_info  # noqa: E402
 from lpds_ros.perception.calibration.guide import Guide  # noqa: E402
 from lpds_ros.perception.calibration.hand_eye import difference  # noqa: E402
+from lpds_ros.perception.calibration.records import CalibrationError  # noqa: E402
 from lpds_ros.perception.calibration.session import Session  # noqa: E402
 from lpds_ros.perception.frames import FixedFrames, FrameError  # noqa: E402
 
@@ -78,6 +82,17 @@ def test_what_cannot_be_calibrated_is_refused_in_one_line(folder, tmp_path, caps
     write_camera_info(tmp_path / "info.yaml", INFO)
     assert main(["calibrate", "hand-eye", str(folder), "--kind", "eye_in_hand", "--camera", str(tmp_path / "info.yaml")]) == 2
     assert "000.png must be [x, y, z, qx, qy, qz, qw]" in capsys.readouterr().err
+
+
+def test_intrinsics_in_the_folder_are_not_replaced_by_the_cameras_own(tmp_path):
+    said = Known("camera_color_optical_frame", "base", FixedFrames(), INFO)
+    args = SimpleNamespace(folder=tmp_path, camera=None)
+    assert intrinsics_of(args, said) == INFO == intrinsics_of(args, said), "kept, and the same when the session goes on"
+    calibrated = camera_info("front", INFO.size_px, INFO.k * np.array([[1.01, 1, 1], [1, 1.01, 1], [1, 1, 1]]), INFO.d)
+    write_camera_info(tmp_path / "camera_info.yaml", calibrated)
+    with pytest.raises(CalibrationError, match="other intrinsics than the camera says: give --camera"):
+        intrinsics_of(args, said)
+    assert intrinsics_of(args, None) == calibrated
 
 
 def test_a_session_goes_on_where_it_was_stopped(folder, shots):

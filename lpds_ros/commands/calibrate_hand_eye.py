@@ -68,11 +68,19 @@ def run(args) -> int:
 
 
 def intrinsics_of(args, known: Known | None) -> CameraInfo:
-    """Those of --camera; or what the camera said of itself, which is kept in the folder for the next time."""
+    """Those of --camera; or what the camera said of itself, which is kept in the folder for the next time.
+
+    Raises CalibrationError without any, and where the folder has others, which may be a calibration's.
+    """
     kept = args.folder / INTRINSICS
     if args.camera is not None:
         return read_camera_info(args.camera)
     if known is not None and known.info is not None:
+        if kept.is_file() and read_camera_info(kept) != known.info:
+            raise CalibrationError(
+                f"{kept} has other intrinsics than the camera says: give --camera {kept} to calibrate with those, or move the "
+                "file away to take the camera's own; the pictures are kept"
+            )
         write_camera_info(kept, known.info)
         return known.info
     if kept.is_file():
