@@ -214,7 +214,6 @@ def _table(a: Arguments, contract: Contract, bundle: Bundle | None, run_dir: Pat
                 "clock": a.clock,
                 "robot_state_topic": ROBOT_STATE,
                 "command_mode": mode,
-            "joint_prefix": "" if a.robot == "real" else "fr3_joint",  # whose limits the simulated FR3 keeps, whatever they are
             },
             False,
             restarts=LEARNER_RESTARTS,
@@ -274,6 +273,7 @@ def _table(a: Arguments, contract: Contract, bundle: Bundle | None, run_dir: Pat
             "grasp_width_m": a.grasp_width_m,
             "homing": a.homing,
             "arm": a.arm,
+            "joint_prefix": "" if a.robot == "real" else "fr3_joint",  # whose limits the simulated FR3 keeps, whatever they are
             "robot_description": "robot_description" if a.robot == "real" else "",
             **({"reset_patience_s": 0.0} if has_cell(a) else {}),  # a person takes his time
             "episodes": a.episodes,

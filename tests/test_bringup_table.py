@@ -1,5 +1,6 @@
 """Launch arguments and node table: one for both launchers, and every mistake answered with what to write instead."""
 
+import importlib
 import re
 import shutil
 from pathlib import Path
@@ -12,6 +13,9 @@ from lpds_ros.arguments import ARGUMENTS, LaunchError, ours, parse, show_argumen
 from lpds_ros.bringup import plan, processes
 from lpds_ros.config import ConfigError
 from lpds_ros.contract import load_contract
+from lpds_ros.nodes.base import LpdsNode
+from lpds_ros.parameters import build_parameters
+from lpds_ros.resources import resource
 from lpds_ros.run_folder import node_file, open_run
 from lpds_ros.stack import command
 
@@ -103,6 +107,23 @@ def test_the_listeners_start_first_and_steering_last(there):
     assert [p.name for p in processes(operator)] == ["sim", "perception", "recorder", "teleop", "steering"]
     streams = next(p for p in processes(operator | {"record_streams": "true"}) if p.name == "streams")
     assert not streams.essential and streams.parameters["path"].endswith("/streams/streams.mcap")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"robot": "mock", "command_mode": "joint_trajectory", "cell": "true", "record_streams": "true"},
+        {"markers": str(resource("calibration/markers_cube.yaml")), "teleop": "scripted"},
+        {"camera": "realsense"},
+    ],
+)
+def test_every_node_knows_the_parameters_that_it_is_given(there, values):
+    for process in processes(there | values):
+        found = vars(importlib.import_module(f"lpds_ros.nodes.{process.executable}")).values()
+        kinds = [kind for kind in found if isinstance(kind, type) and issubclass(kind, LpdsNode)]
+        (node,) = (kind for kind in kinds if kind.NAME == process.executable)
+        build_parameters(node.Parameters, process.parameters)
 
 
 def test_without_images_in_the_contract_no_camera_starts_by_itself(there):
