@@ -175,6 +175,7 @@ def _stream(topic):
         ({}, "{assume_success: true, command: franka_gripper/joint_states}", "targets must be geometry_msgs/msg/PoseStamped"),
         ({}, "{assume_success: true, topics: {object: franka_gripper/joint_states}}", "JointState, stream 'object' is"),
         ({}, "{assume_success: true, comand: x}", "did you mean 'command'"),
+        ({}, "{assume_success: true, gripper: /target_width, opened: 0.0}", "opened and closed .* must differ"),
     ],
 )
 def test_what_is_missing_says_how_to_name_it(tmp_path, changes, text, told):

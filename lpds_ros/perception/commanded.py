@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lpds_ros.config import ConfigError
 from lpds_ros.contract import Contract
 from lpds_ros.data.demonstration import DemoError, Demonstration
 from lpds_ros.data.streams import JOINTS, RawMessage, header_stamp
@@ -42,6 +43,10 @@ class BagSource:
     closed: float = 0.0
     assume_success: bool = False
     clip: bool = False
+
+    def __post_init__(self):
+        if self.opened == self.closed:
+            raise ConfigError("opened and closed are the two ends of the gripper's command: they must differ")
 
 
 class Taken(NamedTuple):
