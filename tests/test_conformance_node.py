@@ -100,7 +100,7 @@ def test_where_there_is_no_robot_everything_needed_has_failed(ros, monkeypatch):
     monkeypatch.setattr(robot_calls, "FIND_S", 0.3)
     watching = RobotCalls(ros.node("cell"))  # it hears the commands, which is not to obey them
     rows = looked_at("real")
-    watching.destroy()
+    ros.call(watching.destroy)
     assert rows["target_pose"].text.startswith("nobody listens")
     assert rows[f"{STATE}/robot_state"].text == "nobody publishes it" and rows["tool frame"].verdict is Verdict.NOT_TRIED
     assert rows["lpds/reset"].verdict is Verdict.NOT_TRIED and rows["franka_gripper/move"].verdict is Verdict.FAILED

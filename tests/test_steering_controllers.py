@@ -49,7 +49,7 @@ def watched(ros, monkeypatch):
     robot = LoopbackWorld("lift", control_period_ns=50_000_000, controllers=Controllers(CARTESIAN))
     manager = ControllerManager(ros.node("robot"), robot, JOINTS, threading.RLock(), lambda what, text: None)
     yield ControllerWatch(ros.node("steering"), CARTESIAN), robot
-    manager.destroy()
+    ros.call(manager.destroy)  # beside the executor it could be waited for while it goes
 
 
 def test_a_controller_that_gives_way_is_named_with_who_drives_instead(ros, watched):

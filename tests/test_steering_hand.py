@@ -70,7 +70,7 @@ class Hand:
 
     def destroy(self):
         for server in self.servers:
-            server.destroy()
+            self.ros.call(server.destroy)  # beside the executor it could be waited for while it goes
 
 
 def test_a_goal_that_never_ends_gives_way_to_the_next(ros, monkeypatch):
