@@ -26,7 +26,7 @@ TOPICS = {
 FIND_S, COUNT_S = 1.0, 2.0  # until publishers have found who counts; of counting
 # Deep enough that none is lost between two looks of the executor.
 HEARD = QoSProfile(depth=1000, reliability=ReliabilityPolicy.BEST_EFFORT)
-OURS = ("perception", "steering", "learner", "recorder", "teleop", "cell", "sim", "mock")
+OURS = ("perception", "steering", "learner", "recorder", "streams", "teleop", "markers", "camera", "cell", "sim", "mock")
 
 
 def look(namespace: str, hardware: str) -> list[Row]:
