@@ -49,7 +49,6 @@ def run_cases(
     cases: list[Case], folder: Path, stop: threading.Event, words: tuple[str, ...], say: Callable[[str], None]
 ) -> Iterator[Row]:
     """Carry the cases out; ended by `stop` between two of them. words: further launch arguments."""
-    logging.getLogger("lpds_ros.data").setLevel(logging.ERROR)  # what is wrong with the logs is wrong on purpose
     for place, what in PLACES.items():
         here = [c for c in cases if c.place == place]
         if not here or stop.is_set():
@@ -57,6 +56,9 @@ def run_cases(
         say(f"-- {what} --")
         rows = []
         with ExitStack() as stack:
+            logger = logging.getLogger("lpds_ros.data")
+            stack.callback(logger.setLevel, logger.level)
+            logger.setLevel(logging.ERROR)  # what is wrong with the logs is wrong on purpose
             subject = folder / place
             if place != "core":
                 try:
