@@ -118,3 +118,8 @@ def inverse_pose(matrix: np.ndarray) -> np.ndarray:
     inverse[:3, :3] = matrix[:3, :3].T
     inverse[:3, 3] = -matrix[:3, :3].T @ matrix[:3, 3]
     return inverse
+
+
+def turn_between(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Rotation vector [3] rad from pose a to pose b, homogeneous transforms [4, 4], in a's frame."""
+    return to_rotation_vector(from_rotation_matrix(a[:3, :3].T @ b[:3, :3]))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from lpds_ros.geometry import from_rotation_matrix, inverse_pose, to_rotation_vector
+from lpds_ros.geometry import inverse_pose, turn_between
 from lpds_ros.perception.calibration.board import dictionary
 from lpds_ros.perception.calibration.camera_info import CameraInfo, project
 from lpds_ros.perception.marker_set import MarkerSet
@@ -162,4 +162,4 @@ def _matrix(turn, shift) -> np.ndarray:
 
 
 def _angle(a: np.ndarray, b: np.ndarray) -> float:
-    return float(np.linalg.norm(to_rotation_vector(from_rotation_matrix(a[:3, :3].T @ b[:3, :3]))))
+    return float(np.linalg.norm(turn_between(a, b)))

@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from lpds_ros.geometry import from_rotation_vector, rotation_matrix
-from lpds_ros.robot.kinematics import tool_frame
+from lpds_ros.robot.kinematics import damped_step, tool_frame
 from lpds_ros.robot.limits import ArmLimits
 
 ITERATIONS = 10
@@ -47,7 +47,7 @@ class InverseKinematics:
         tool, turned, jacobian = tool_frame(q)
         error = np.concatenate([position - tool, _turn(turned, rotation)])
         rest = np.clip(POSTURE_PER_S * (posture - q), -POSTURE_MAX_RADPS, POSTURE_MAX_RADPS) * period_s
-        way = rest + _damped(jacobian, error - jacobian @ rest)
+        way = rest + damped_step(jacobian, error - jacobian @ rest, DAMPING)
         up = np.minimum(self.speed_max_radps, self._limits.velocity_max(q))
         down = np.minimum(self.speed_max_radps, -self._limits.velocity_min(q))
         excess = np.abs(way) / (period_s * np.maximum(np.where(way > 0.0, up, down), STUCK_RADPS))
@@ -83,13 +83,8 @@ def _solve(q, position, rotation, low, high) -> np.ndarray:
         error = np.concatenate([position - tool, _turn(turned, rotation)])
         if np.abs(error).max() < SOLVED:
             break
-        q = q + _damped(np.where(fixed, 0.0, jacobian), error)
+        q = q + damped_step(np.where(fixed, 0.0, jacobian), error, DAMPING)
     return np.minimum(np.maximum(q, low), high)
-
-
-def _damped(jacobian, error) -> np.ndarray:
-    """The smallest joint step [7] that moves the tool by `error` [6], damped near singularities."""
-    return jacobian.T @ np.linalg.solve(jacobian @ jacobian.T + DAMPING**2 * np.eye(6), error)
 
 
 def _turn(at: np.ndarray, to: np.ndarray) -> np.ndarray:

@@ -60,6 +60,9 @@ def joint_step(q: np.ndarray, move: np.ndarray, turn: np.ndarray) -> np.ndarray:
     """The joints' step [7] rad, smallest and damped near singularities, that moves the tool by `move` [3] m and turns it by the
     rotation vector `turn` [3] rad, at q [7] rad.
     """
-    jacobian = tool_jacobian(q)[1]
-    damped = jacobian @ jacobian.T + DAMPING**2 * np.eye(6)
-    return jacobian.T @ np.linalg.solve(damped, np.concatenate([move, turn]))
+    return damped_step(tool_jacobian(q)[1], np.concatenate([move, turn]), DAMPING)
+
+
+def damped_step(jacobian: np.ndarray, error: np.ndarray, damping: float) -> np.ndarray:
+    """The smallest joint step [7] that moves the tool by `error` [6], damped near singularities, for a Jacobian [6, 7]."""
+    return jacobian.T @ np.linalg.solve(jacobian @ jacobian.T + damping**2 * np.eye(6), error)

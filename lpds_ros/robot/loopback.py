@@ -13,9 +13,7 @@ from lpds_ros.sim.controllers import Controllers
 from lpds_ros.sim.fr3 import Q_READY_RAD
 from lpds_ros.sim.managed import ManagedArm
 from lpds_ros.sim.state import (
-    FIRST_STAMP_NS,
     HAND_DOWN,
-    NS_PER_MS,
     WorldState,
 )
 from lpds_ros.sim.tasks import Task, load_task
@@ -39,34 +37,14 @@ class LoopbackWorld(ManagedArm):
         held_width_m: float = 0.0,
         controllers: Controllers | None = None,
     ):
-        super().__init__(controllers)
+        super().__init__(control_period_ns, controllers)
         self.task = load_task(task) if isinstance(task, str) else task
-        self.control_period_ns = int(control_period_ns)
         arm = LoopbackArm()
         self._pose = LoopbackPose(arm, lag_s)
         self.control = ArmControl(self._pose, LoopbackJoints(arm, lag_s), arm)
         self.hand = LoopbackHand(held_width_m)
         self._arm = arm
-        self._time_ns = self._origin_ns = FIRST_STAMP_NS - self.control_period_ns
         self.reset(0)
-
-    @property
-    def time_ns(self) -> int:
-        """Time of this world, nanoseconds; it starts at one second and never goes back."""
-        return self._time_ns
-
-    def advance(self, ms: int):
-        """Let `ms` milliseconds pass."""
-        self._run(ms)
-        self._time_ns += ms * NS_PER_MS
-
-    def advance_to(self, stamp_ns: int):
-        """Run until `stamp_ns` (no effect if that is past); fractions of a millisecond carry over and never add up."""
-        if stamp_ns <= self._time_ns:
-            return
-        done = round((self._time_ns - self._origin_ns) / NS_PER_MS)
-        self._run(round((stamp_ns - self._origin_ns) / NS_PER_MS) - done)
-        self._time_ns = int(stamp_ns)
 
     def _run(self, ms):
         for _ in range(ms):
@@ -81,9 +59,7 @@ class LoopbackWorld(ManagedArm):
         self._object = centre, np.array([0.0, 0.0, np.sin(yaw / 2), np.cos(yaw / 2)])
         self.control.stop("the task was reset", self._arm.q)
         self.hand.open()
-        self.restart()
-        self._time_ns += self.control_period_ns
-        self._origin_ns = self._time_ns
+        self.begin()
 
     # -- commands -----------------------------------------------------------------------------------------------
 

@@ -1,15 +1,23 @@
-"""Whose commands the arm obeys, what stops it, the way back: what the simulated arm and the mock have in common. No MuJoCo."""
+"""Time, whose commands the arm obeys, what stops it, the way back: of the simulated arm and of the mock. No MuJoCo."""
 
 from lpds_ros.sim.control import ArmControl, Mode
 from lpds_ros.sim.controllers import ACTIVE, BEST_EFFORT, CARTESIAN, HARDWARE, JOINT, STRICT, Controllers
 from lpds_ros.sim.hand_goals import HandGoals
-from lpds_ros.sim.state import MODE_IDLE, MODE_MOVE, MODE_REFLEX, MODE_USER_STOPPED, GripperStatus
+from lpds_ros.sim.state import (
+    FIRST_STAMP_NS,
+    MODE_IDLE,
+    MODE_MOVE,
+    MODE_REFLEX,
+    MODE_USER_STOPPED,
+    NS_PER_MS,
+    GripperStatus,
+)
 from lpds_ros.sim.trajectory import Outcome, TrajectoryError
 
 
 class ManagedArm:
-    """An arm behind a controller manager, and its hand. Subclasses make `control` and `hand`, and call `restart` where an episode
-    begins.
+    """An arm behind a controller manager, and its hand. Subclasses make `control` and `hand`, let time pass in `_run`, and call
+    `begin` where an episode does.
 
     controllers: whose commands are obeyed; without them, everybody's. robot_mode: MODE_MOVE unless something has stopped the arm.
     """
@@ -17,16 +25,48 @@ class ManagedArm:
     control: ArmControl
     hand: HandGoals
 
-    def __init__(self, controllers: Controllers | None = None):
+    def __init__(self, control_period_ns: int, controllers: Controllers | None = None):
+        self.control_period_ns = int(control_period_ns)
+        self._time_ns = self._origin_ns = FIRST_STAMP_NS - self.control_period_ns
         self.controllers = controllers or Controllers()
         self.robot_mode, self._error = MODE_MOVE, ""
         self._taken: tuple[str, ...] = ()  # controllers that a fault has deactivated
+
+    def begin(self):
+        """An episode begins, a control period later."""
+        self._time_ns += self.control_period_ns
+        self._origin_ns = self._time_ns
+        self.restart()
 
     def restart(self):
         """No error any more; where everybody is obeyed, at once."""
         self.robot_mode, self._error = MODE_MOVE, ""
         if self.controllers.any:
             self.controllers.set_hardware(HARDWARE, ACTIVE)
+
+    # -- time ---------------------------------------------------------------------------------------------------
+
+    def _run(self, ms: int):
+        """Physics and control for `ms` milliseconds."""
+        raise NotImplementedError
+
+    @property
+    def time_ns(self) -> int:
+        """Simulated time, nanoseconds; it starts at one second and never goes back."""
+        return self._time_ns
+
+    def advance(self, ms: int):
+        """Let `ms` milliseconds pass."""
+        self._run(ms)
+        self._time_ns += ms * NS_PER_MS
+
+    def advance_to(self, stamp_ns: int):
+        """Run until `stamp_ns` (no effect if that is past); fractions of a millisecond carry over and never add up."""
+        if stamp_ns <= self._time_ns:
+            return
+        done = round((self._time_ns - self._origin_ns) / NS_PER_MS)
+        self._run(round((stamp_ns - self._origin_ns) / NS_PER_MS) - done)
+        self._time_ns = int(stamp_ns)
 
     # -- commands -----------------------------------------------------------------------------------------------
 

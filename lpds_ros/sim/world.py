@@ -19,10 +19,8 @@ from lpds_ros.sim.plant import Plant
 from lpds_ros.sim.prints import Print
 from lpds_ros.sim.scene import OBJECT_BODY, OBJECT_GEOM, OBJECT_JOINT, build_model
 from lpds_ros.sim.state import (
-    FIRST_STAMP_NS,
     HAND_DOWN,
     MODE_MOVE,
-    NS_PER_MS,
     SimulationError,
     WorldState,
 )
@@ -46,9 +44,8 @@ class World(ManagedArm):
         prints: tuple[Print, ...] = (),
         controllers: Controllers | None = None,
     ):
-        super().__init__(controllers)
+        super().__init__(control_period_ns, controllers)
         self.task = load_task(task) if isinstance(task, str) else task
-        self.control_period_ns = int(control_period_ns)
         self.model = build_model(load_scene(), self.task, prints)
         self.data = mujoco.MjData(self.model)
         self._site = self.model.site(fr3.TCP_SITE).id
@@ -60,30 +57,11 @@ class World(ManagedArm):
         self._fingers = tuple(self.model.geom(name).id for name in fr3.FINGER_GEOMS)
         self._object_q = int(self.model.joint(OBJECT_JOINT).qposadr[0])
         self._object_v = int(self.model.joint(OBJECT_JOINT).dofadr[0])
-        self._time_ns = self._origin_ns = FIRST_STAMP_NS - self.control_period_ns
         self._collision_limits: np.ndarray | None = None
         self._posture = self._solve_arm(np.array(self.task.start.position_m), np.array(fr3.Q_READY_RAD))
         self.reset(0)
 
     # -- time ---------------------------------------------------------------------------------------------------
-
-    @property
-    def time_ns(self) -> int:
-        """Simulated time, nanoseconds."""
-        return self._time_ns
-
-    def advance(self, ms: int):
-        """Run `ms` milliseconds of physics and control."""
-        self._run(ms)
-        self._time_ns += ms * NS_PER_MS
-
-    def advance_to(self, stamp_ns: int):
-        """Run until `stamp_ns` (no effect if that is past); fractions of a millisecond carry over and never add up."""
-        if stamp_ns <= self._time_ns:
-            return
-        done = round((self._time_ns - self._origin_ns) / NS_PER_MS)
-        self._run(round((stamp_ns - self._origin_ns) / NS_PER_MS) - done)
-        self._time_ns = int(stamp_ns)
 
     def _run(self, ms):
         model, data, control, hand = self.model, self.data, self.control.update, self.hand.update
@@ -109,10 +87,8 @@ class World(ManagedArm):
         mujoco.mj_step1(self.model, self.data)
         self.control.stop("the task was reset", self._posture)
         self.hand.reset()
-        self.restart()
+        self.begin()
         self._succeeded = False
-        self._time_ns += self.control_period_ns
-        self._origin_ns = self._time_ns
 
     def _solve_arm(self, position, start) -> np.ndarray:
         """Joint angles with the hand pointing down at `position` (damped least squares from `start`)."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lpds_ros.geometry import from_rotation_matrix, to_rotation_vector
+from lpds_ros.geometry import turn_between
 
 MIN_MOST_RAD, MIN_SECOND_RAD = np.deg2rad(30.0), np.deg2rad(8.0)
 NEW_RAD, NEW_M = np.deg2rad(5.0), 0.03  # a pose nearer than both to an earlier one says nothing new
@@ -47,11 +47,6 @@ def named(axis: np.ndarray) -> str:
     """An axis of the hand's frame for a person: its nearest coordinate axis, and the axis itself."""
     main = "xyz"[int(np.argmax(np.abs(axis)))]
     return f"its {main} axis ({', '.join(f'{v:.2f}' for v in axis)})"
-
-
-def turn_between(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Rotation vector [3] from pose a to pose b, in a's frame."""
-    return to_rotation_vector(from_rotation_matrix(a[:3, :3].T @ b[:3, :3]))
 
 
 def alike(a: np.ndarray, b: np.ndarray) -> bool:

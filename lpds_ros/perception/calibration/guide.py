@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 
+from lpds_ros.geometry import turn_between
 from lpds_ros.perception.calibration import excitation, intrinsics
 from lpds_ros.perception.calibration.hand_eye import MIN_SAMPLES
 from lpds_ros.perception.calibration.records import View
@@ -51,7 +52,7 @@ class Guide:
             return True
         if before[1] is None or now[1] is None:
             return False
-        turn = np.linalg.norm(excitation.turn_between(before[1], now[1]))
+        turn = np.linalg.norm(turn_between(before[1], now[1]))
         return np.linalg.norm(before[1][:3, 3] - now[1][:3, 3]) > STILL_M or turn > STILL_RAD
 
     def _hands(self) -> list[np.ndarray]:

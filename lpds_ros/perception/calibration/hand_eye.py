@@ -16,6 +16,7 @@ from lpds_ros.geometry import (
     inverse_pose,
     rotation_matrix,
     to_rotation_vector,
+    turn_between,
 )
 from lpds_ros.perception.calibration.camera_info import CameraInfo, project
 from lpds_ros.perception.calibration.excitation import Turns, turns_of
@@ -97,8 +98,7 @@ def calibrate_hand_eye(samples, kind: Kind, info: CameraInfo | None = None) -> H
 
 def difference(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
     """Distance m and angle rad between two poses [4, 4]."""
-    turn = to_rotation_vector(from_rotation_matrix(a[:3, :3].T @ b[:3, :3]))
-    return float(np.linalg.norm(a[:3, 3] - b[:3, 3])), float(np.linalg.norm(turn))
+    return float(np.linalg.norm(a[:3, 3] - b[:3, 3])), float(np.linalg.norm(turn_between(a, b)))
 
 
 def _a(sample: Sample, kind: Kind) -> np.ndarray:
