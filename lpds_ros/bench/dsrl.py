@@ -46,6 +46,8 @@ class DsrlConfig:
     actor_layers: int = 3
     gamma: float = 0.99
     tau: float = 0.005
+    n_step: int = 1
+    reward_offset: float = 0.0
     learning_rate: float = 3e-4
     batch_size: int = 256
     updates_per_decision: float = 2.5  # 20 for 2 vector steps of 4 environments
@@ -134,7 +136,7 @@ class DsrlLearner(ReplayLearner):
 
     def update(self) -> dict[str, float]:
         """One step of Q^A (or Q^W of the variant "sac"), of the policy and of the temperature. Returns its metrics."""
-        c, batch = self.config, self.replay.sample(self.config.batch_size, self.rng)
+        c, batch = self.config, self._sample(self.replay, self.config.batch_size)
         state, next_state = self._normalise(batch.state), self._normalise(batch.next_state)
         unit, log_prob = self.actor(state, self._normal(len(state)))
         metrics = self._update_critic(batch, state, next_state)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lpds_ros.contract import Contract
 from lpds_ros.learning.config import updates_owed
-from lpds_ros.learning.replay import Replay, Transitions
+from lpds_ros.learning.replay import Batch, Replay, Transitions
 from lpds_ros.problem import Problem
 
 
@@ -26,8 +26,8 @@ class ReplayLearner:
 
     decode: Φ, (state float32 [B, T_o·d_o], noise float32 [B, T_p, d_a]) → chunk float32 [B, T_p, d_a], the very session
     that is deployed (a bench may give its like in bfloat16). state_shift, state_scale: float32 [T_o·d_o], the prior's
-    normalisation of the observation. config: with replay_capacity, timeout_terminates, warmup_decisions,
-    critic_warmup_updates and updates_per_decision.
+    normalisation of the observation. config: with replay_capacity, timeout_terminates, reward_offset, n_step,
+    gamma, warmup_decisions, critic_warmup_updates and updates_per_decision.
     """
 
     NETWORKS: tuple[str, ...]
@@ -53,7 +53,11 @@ class ReplayLearner:
             torch.manual_seed(seed)
             self._build()
         self.replay = Replay(
-            contract, config.replay_capacity, timeout_terminates=config.timeout_terminates, action_size=self.action_size
+            contract,
+            config.replay_capacity,
+            timeout_terminates=config.timeout_terminates,
+            reward_offset=config.reward_offset,
+            action_size=self.action_size,
         )
         self.updates = 0
         self.version = 0
@@ -88,6 +92,9 @@ class ReplayLearner:
             self.frozen = f"the {name}'s loss is {loss.item()} at update {self.updates}: nothing is learned any more"
         if not self.frozen:
             descend(self.optimizers[name], loss)
+
+    def _sample(self, replay: Replay, count: int) -> Batch:
+        return replay.sample(count, self.rng, self.config.n_step, self.config.gamma)
 
     def _normalise(self, state: Tensor) -> Tensor:
         return (state - self._shift) / self._scale

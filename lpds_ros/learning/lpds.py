@@ -76,10 +76,10 @@ class Learner(ReplayLearner):
         elif c.demo_share_half_life > 0:
             share *= 0.5 ** (self.replay.total / c.demo_share_half_life)
         demos = round(share * c.batch_size)
-        batch = self.replay.sample(c.batch_size - demos, self.rng)
+        batch = self._sample(self.replay, c.batch_size - demos)
         if not demos:
             return batch
-        found = self.demonstrations.sample(demos, self.rng)
+        found = self._sample(self.demonstrations, demos)
         return join(batch, dataclasses.replace(found, serial=torch.full_like(found.serial, -1)))  # another replay's numbers
 
     # One update
@@ -114,11 +114,10 @@ class Learner(ReplayLearner):
         return torch.from_numpy(found)
 
     def _update_critic(self, state: Tensor, batch: Batch, next_state: Tensor, next_action: Tensor) -> dict[str, float]:
-        """y = r + γ (1 − done) min_i Q̄_i^A(s', Φ(s', w')): no entropy term, no temperature."""
+        """y = Σ γ^i r_i + γ^m (1 − done) min_i Q̄_i^A(s', Φ(s', w')): no entropy term, no temperature; m is 1 or `n_step`."""
         with torch.no_grad():
             next_value = self.target_critic(torch.cat([next_state, next_action], -1)).min(0).values
-            reward = batch.reward + self.config.reward_offset
-            target = reward + self.config.gamma * batch.bootstrap * next_value
+            target = batch.reward + self.config.gamma * batch.bootstrap * next_value
         values = self.critic(torch.cat([state, batch.action], -1))
         loss = (values - target).square().mean() * values.shape[0]
         self._step("critic", loss)
