@@ -96,6 +96,14 @@ def test_who_commands_is_heard_whatever_his_quality_of_service(ros, calls, quali
     ros.wait(lambda: not calls.silent(0.0), what="his targets")
 
 
+def test_steering_is_heard_on_a_topic_of_its_own(ros, calls):
+    steering = ros.node("steering")
+    publisher = steering.create_publisher(PoseStamped, "elsewhere/equilibrium_pose", qos.TARGET_REALTIME)
+    assert calls.silent(0.0)
+    steering.create_timer(0.02, lambda: publisher.publish(PoseStamped()))
+    ros.wait(lambda: not calls.silent(0.0), what="its targets")
+
+
 def test_home_is_refused_until_steering_has_stopped(ros, client, calls):
     status = client.node.create_publisher(SteeringStatus, "lpds/steering_status", qos.CONTROL)
     said = SteeringStatus(mode=SteeringStatus.HOLD, reason="between episodes")

@@ -24,6 +24,7 @@ from geometry_msgs.msg import PoseStamped
 from lifecycle_msgs.msg import State
 from lpds_msgs.msg import SteeringStatus
 from rclpy.action import ActionClient
+from rclpy.node import NodeNameNonExistentError
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
@@ -43,6 +44,7 @@ SILENCE_S = 0.3  # without a command: nobody commands
 HEARD_S = 2.0  # a steering node that said nothing for so long is not there
 ACTIVE_ID = 3  # lifecycle_msgs/State
 OFF_PATH_RAD, OFF_GOAL_RAD, SETTLE_S = 0.2, 0.02, 3
+COMMANDS = (PoseStamped, JointState, JointTrajectory, Float64MultiArray)  # what an arm's controllers are told
 STOPPED = (Mode.STOP, Mode.FAULT)
 STATUS_TEXT = {GoalStatus.STATUS_ABORTED: "was aborted", GoalStatus.STATUS_CANCELED: "was cancelled"}
 
@@ -79,15 +81,10 @@ class RobotCalls:
         self._names = {client: node.resolve_service_name(name) for client, name in zip(self._actions, names)}
         self._state, self._joints = RobotStateReader(node, ROBOT_STATE), Newest(node, JointState, MEASURED)
         self._status = Newest(node, SteeringStatus, "lpds/steering_status", qos.CONTROL)
-        self._commands = [
-            Newest(node, kind, topic, qos.TARGET_BEST_EFFORT)  # hears publishers of either reliability
-            for kind, topic in (
-                (PoseStamped, "target_pose"),
-                (JointState, "target_joint"),
-                (JointTrajectory, f"{trajectory}/joint_trajectory"),
-                (Float64MultiArray, f"{position}/commands"),
-            )
-        ]
+        self._commands: dict[str, Newest] = {}
+        topics = ("target_pose", "target_joint", f"{trajectory}/joint_trajectory", f"{position}/commands")
+        for kind, topic in zip(COMMANDS, topics):
+            self._hear(kind, node.resolve_topic_name(topic))
 
     # -- what it says ---------------------------------------------------------------------------------------------
 
@@ -139,7 +136,25 @@ class RobotCalls:
         stops = message is not None and Mode(message.mode) in STOPPED and Mode(message.mode) not in self._resting
         return self._forbidden(message) if stops else ""
 
+    def _hear(self, kind, topic: str) -> bool:
+        """Listen to commands on a topic from now on; False where it is listened to."""
+        if topic in self._commands:
+            return False
+        self._commands[topic] = Newest(self._node, kind, topic, qos.TARGET_BEST_EFFORT)  # hears either reliability
+        return True
+
+    def _hear_steering(self):
+        """Listen to what steering commands on, whatever its targets_topic is."""
+        try:
+            said = self._node.get_publisher_names_and_types_by_node("steering", self._node.get_namespace())
+        except NodeNameNonExistentError:
+            return
+        kinds = {f"{kind.__module__.split('.')[0]}/msg/{kind.__name__}": kind for kind in COMMANDS}
+        if any([self._hear(kinds[types[0]], topic) for topic, types in said if types[0] in kinds]):
+            time.sleep(SILENCE_S)  # until the new subscription is matched
+
     def silent(self, timeout_s: float) -> bool:
+        self._hear_steering()
         end_s = time.monotonic() + timeout_s
         while self._commanded():
             if time.monotonic() > end_s:
@@ -148,11 +163,11 @@ class RobotCalls:
 
     def _commanded(self) -> bool:
         """Whether somebody commands in the moment to come."""
-        for topic in self._commands:
+        for topic in self._commands.values():
             topic.take()  # what was said before
         end_s = time.monotonic() + SILENCE_S
         while time.monotonic() < end_s:
-            if any(topic.take() is not None for topic in self._commands):
+            if any(topic.take() is not None for topic in self._commands.values()):
                 return True
             time.sleep(LOOK_S)
         return False
