@@ -17,12 +17,10 @@ GAMMA = 0.5
 torch.set_num_threads(1)
 
 
-def decision(
-    index, reward, *, key=None, episode=0, source=Source.STEERED, terminated=False, truncated=False
-) -> Decision:
+def decision(index, reward, *, episode=0, source=Source.STEERED, terminated=False, truncated=False) -> Decision:
     row = np.array([[0.1 * index]], np.float32)
     return Decision(
-        session="s", decision_id=100 * episode + index if key is None else key, episode=episode, index=index, stamp_ns=index,
+        session="s", decision_id=100 * episode + index, episode=episode, index=index, stamp_ns=index,
         source=source, weights_version=0, observation=np.array([episode, index], np.float32), noise=row, delta=0 * row,
         chunk=row, executed=row, sent=row, rewards=np.array([reward], np.float32), ticks=1,
         tick_observations=np.zeros((0, 2), np.float32), next_observation=np.array([episode, index + 1], np.float32),

@@ -20,6 +20,11 @@ class MessageError(ValueError):
     """A message whose arrays do not have the size the contract gives them."""
 
 
+def type_name(kind) -> str:
+    """What the graph calls a message class, for example "sensor_msgs/msg/JointState"."""
+    return f"{kind.__module__.split('.')[0]}/msg/{kind.__name__}"
+
+
 def stamp_ns(stamp: Time) -> int:
     """Nanoseconds of a builtin_interfaces/Time."""
     return stamp.sec * 1_000_000_000 + stamp.nanosec

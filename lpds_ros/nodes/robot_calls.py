@@ -30,6 +30,7 @@ from std_msgs.msg import Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from lpds_ros.nodes import qos
+from lpds_ros.nodes.messages import type_name
 from lpds_ros.nodes.newest import Newest
 from lpds_ros.nodes.perception_robot import RobotStateReader
 from lpds_ros.perception.robot import ROBOT_STATE, RobotState
@@ -149,7 +150,7 @@ class RobotCalls:
             said = self._node.get_publisher_names_and_types_by_node("steering", self._node.get_namespace())
         except NodeNameNonExistentError:
             return
-        kinds = {f"{kind.__module__.split('.')[0]}/msg/{kind.__name__}": kind for kind in COMMANDS}
+        kinds = {type_name(kind): kind for kind in COMMANDS}
         if any([self._hear(kinds[types[0]], topic) for topic, types in said if types[0] in kinds]):
             time.sleep(SILENCE_S)  # until the new subscription is matched
 

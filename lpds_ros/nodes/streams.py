@@ -19,6 +19,7 @@ from lpds_ros.data.log_sink import LogSink
 from lpds_ros.data.streams import METADATA, OBSERVATION, ROBOT, TASK
 from lpds_ros.nodes import qos
 from lpds_ros.nodes.base import main as run_node
+from lpds_ros.nodes.messages import type_name
 from lpds_ros.nodes.steering_command import MESSAGES
 from lpds_ros.parameters import parameter
 from lpds_ros.perception.cameras import info_topic
@@ -68,7 +69,7 @@ class StreamsNode(RecorderNode):
         if p.robot_state_topic:
             self.record(p.robot_state_topic, ROBOT, EXTRA)
         kind, topic = MESSAGES[p.command_mode]
-        self.record(p.targets_topic or topic, f"{kind.__module__.split('.')[0]}/msg/{kind.__name__}", EXTRA)
+        self.record(p.targets_topic or topic, type_name(kind), EXTRA)
         self.record("/tf_static", "tf2_msgs/msg/TFMessage", qos.FIXED_FRAMES)
         self.record(contract.reward.topic, TASK, RELIABLE)
         for topic, typename in (("lpds/observation", OBSERVATION), ("lpds/decision", DECISION), ("lpds/episode", EPISODE)):
