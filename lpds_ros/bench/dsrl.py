@@ -62,6 +62,8 @@ class DsrlConfig:
             raise ValueError("need distill_share in (0, 1], action_magnitude and alpha_init above 0")
         if not (0.0 <= self.gamma <= 1.0 and 0.0 < self.tau <= 1.0 and self.learning_rate > 0 and self.batch_size > 0):
             raise ValueError("need gamma in [0, 1], tau in (0, 1], learning_rate and batch_size above 0")
+        if self.n_step < 1:
+            raise ValueError(f"n_step must be at least 1, got {self.n_step}")
 
 
 class NoisePolicy(nn.Module):

@@ -33,9 +33,9 @@ METHODS: dict[str, tuple[str, str, dict]] = {
     "lpds-quiet": ("lpds", "LP-DS on base noise of half the spread", {"noise_scale": 0.5}),
     "lpds-demos": ("lpds", "a quarter of each batch from the demonstrations", {"demo_share": 0.25}),
     "residual": ("residual", "the residual in action space", {}),
-    "dsrl-na": ("dsrl", "DSRL, noise-aliased, as published", {}),
+    "dsrl-na": ("dsrl", "DSRL, noise-aliased, as published", {"n_step": 1}),
     "dsrl-na-hard": ("dsrl", "DSRL, noise-aliased, hard backup, α from 0.02 rewards", {"soft_backup": False, "alpha_init": 0.02}),
-    "dsrl-sac": ("dsrl", "DSRL, SAC in noise space", {"variant": "sac"}),
+    "dsrl-sac": ("dsrl", "DSRL, SAC in noise space", {"variant": "sac", "n_step": 1}),
     "dppo": ("dppo", "DPPO: PPO on a copy of the prior's weights", {}),
 }
 

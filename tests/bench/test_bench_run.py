@@ -111,6 +111,7 @@ def test_the_harness_runs_the_nodes_own_learner(prior):
         ("lpsd", "did you mean 'lpds'"),
         ("lpds:detla=1", "did you mean 'delta'"),
         ("lpds:delta=x", "delta: expected float, got 'x'"),
+        ("dsrl-na:n_step=0", "n_step must be at least 1, got 0"),
         ("lpds:delta=-1", "delta must be positive"),
         ("lpds:lagrangian=maybe", "lagrangian: expected bool, got 'maybe'"),
         ("lpds:precision=bf16", "'bf16' is not one of float32, bfloat16"),
@@ -122,6 +123,12 @@ def test_the_harness_runs_the_nodes_own_learner(prior):
 def test_a_misspelt_method_is_told(method, text, prior):
     with pytest.raises(BenchError, match=text):
         configure(method, prior.task)
+
+
+def test_published_dsrl_bootstraps_after_one_decision_whatever_the_task_says(prior):
+    task = dataclasses.replace(prior.task, learner=prior.task.learner | {"n_step": 5})
+    methods = ("lpds", "dsrl-na-hard", "dsrl-na", "dsrl-na:n_step=3")
+    assert [configure(name, task).n_step for name in methods] == [5, 5, 1, 3]
 
 
 def test_unknown_suites_and_tasks_are_told():

@@ -125,6 +125,7 @@ def tasks() -> tuple[Task, ...]:
             learner={
                 "gamma": 0.97,
                 "tau": 0.01,
+                "n_step": 5,
                 "critic_width": 128,
                 "actor_width": 128,
                 "actor_noises": 2,

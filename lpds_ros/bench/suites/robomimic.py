@@ -40,7 +40,7 @@ class Setting:
 SETTINGS = {
     "Lift": Setting(60, 24_000, 40, learner={"gamma": 0.95, "warmup_decisions": 1000, "updates_per_decision": 1.0}),
     "Can": Setting(60, 48_000, 170, learner={"delta": 0.1, "critic_warmup_updates": 3000}),
-    "Square": Setting(200, 60_000, 170, updates=8000),
+    "Square": Setting(200, 48_000, 170, updates=8000, learner={"delta": 0.1, "critic_warmup_updates": 3000}),
     "Transport": Setting(60, 120_000, 800, updates=4000, executed=8, noise_levels=100),
 }
 
@@ -85,6 +85,7 @@ def make_task(name: str) -> Task:
         learner={
             "gamma": 0.97,
             "tau": 0.01,
+            "n_step": 5,
             "critic_width": 128,
             "actor_width": 128,
             "actor_noises": 2,
