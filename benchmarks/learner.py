@@ -32,6 +32,7 @@ from lpds_ros.learning.replay import Transitions
 from lpds_ros.prior.config import PriorConfig
 from lpds_ros.problem import Problem
 
+PEER = "sb3 dsrl-na"
 SIZES = {"hopper": (11, 3), "can": (23, 7)}
 STORED = 4000
 WARMUP = 60  # updates, in which nearly every stored transition is drawn once
@@ -142,7 +143,7 @@ def make_learners(size: str, width: int, layers: int, batch: int) -> dict:
         distill_base_fraction=1.0, distill_fresh=64, critic_warmup_updates=0,
     )  # fmt: skip
     own = LearnerConfig(**networks, critic_warmup_updates=0)
-    found = {"sb3 dsrl-na": Sb3Dsrl(problem, full, width=width, layers=layers, batch=batch, data=data)}
+    found = {PEER: Sb3Dsrl(problem, full, width=width, layers=layers, batch=batch, data=data)}
     for precision, decoding, mark in (("float32", full, ""), ("bfloat16", half, ", bfloat16")):
         dsrl = DsrlConfig(**networks, batch_size=batch, precision=precision)
         found["dsrl-na" + mark] = DsrlLearner(problem, decoding, config=dsrl, **named)
@@ -150,7 +151,7 @@ def make_learners(size: str, width: int, layers: int, batch: int) -> dict:
             config = dataclasses.replace(config, precision=precision)
             found[name + mark] = Learner(problem, decoding, config=config, **named)
     for name, learner in found.items():
-        if not name.startswith("sb3"):
+        if name != PEER:
             learner.extend(data)
     return found
 
@@ -179,13 +180,19 @@ def main():
     parser.add_argument("--updates", type=int, default=50, help="of each learner in each round")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--learners", nargs="+", help="measure these beside the Stable-Baselines3 one (default: all)")
     parser.add_argument("--json", type=Path, help="write the figures here")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     result = {"size": args.size, "batch": args.batch, "layers": args.layers, "threads": args.threads} | provenance()
     for width in args.width:
-        rates = measure(make_learners(args.size, width, args.layers, args.batch), args.updates, args.rounds)
-        base = rates["sb3 dsrl-na"]
+        learners = make_learners(args.size, width, args.layers, args.batch)
+        if unknown := set(args.learners or ()) - set(learners):
+            parser.error(f"no learner {sorted(unknown)}; there are {list(learners)}")
+        if args.learners:
+            learners = {name: learner for name, learner in learners.items() if name in (PEER, *args.learners)}
+        rates = measure(learners, args.updates, args.rounds)
+        base = rates[PEER]
         print(f"{args.size}, {args.layers} x {width}, batch {args.batch}, {args.threads} threads, {args.rounds} rounds")
         for name, found in rates.items():
             ratios = [a / b for a, b in zip(found, base)]  # round by round: both met the same machine

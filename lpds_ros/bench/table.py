@@ -6,6 +6,7 @@ from lpds_ros.bench.results import latest, learns
 from lpds_ros.bench.statistics import Estimate, aggregate, grouped, mean_of, raw_of, scores_of, steps_to
 
 HALFWAY = 0.5
+SHARED = ("prior", "problem", "limit", "reward_scale", "final_episodes", "budget")  # settings that rows of a task must share
 
 
 def markdown(rows: list[dict]) -> str:
@@ -14,7 +15,7 @@ def markdown(rows: list[dict]) -> str:
     tasks = grouped(rows)
     parts = []
     for (suite, task), methods in tasks.items():
-        parts += [f"### {suite} / {task}", "", task_table(methods), ""]
+        parts += [f"### {suite} / {task}", "", task_table(methods), "", *unequal(methods)]
     if len(tasks) > 1:
         parts += ["### All tasks", "", aggregate_table(tasks), ""]
     return "\n".join([*parts, origin(rows), ""])
@@ -45,6 +46,21 @@ def task_table(methods: dict[str, list[dict]]) -> str:
         cells += [_span(row["updates"] for row in rows), f"{np.mean([row['cpu_s'] for row in rows]):.0f}"]
         lines.append(_line(cells))
     return "\n".join(lines)
+
+
+def unequal(methods: dict[str, list[dict]]) -> list[str]:
+    """A paragraph for each setting in which the rows of one task differ though they must not; [] when they compare."""
+    found = []
+    for name in SHARED:
+        values: dict[str, list[str]] = {}
+        for method, rows in methods.items():
+            for row in rows:
+                if row["setting"].get(name) is not None and (name != "budget" or learns(method)):
+                    values.setdefault(str(row["setting"][name])[:12], []).append(f"`{method}` {row['seed']}")
+        if len(values) > 1:
+            parts = [f"{value} in {', '.join(runs)}" for value, runs in values.items()]
+            found += [f"**These rows do not compare: their {name} differs.** {'; '.join(parts)}.", ""]
+    return found
 
 
 def aggregate_table(tasks) -> str:

@@ -13,6 +13,7 @@ def row(method="lpds", seed=0, task="a", success=(1, 0, 1, 1), **changes):
         schema=1, suite="s", task=task, method=method, seed=seed, measure="success", reference=[0.0, 1.0],
         environment_steps=100, updates=5, cpu_s=1.0, mode_names=[], commit="c" * 40, dirty=False,
         versions={"mujoco": "3.9.0", "robosuite": None}, final=found, episodes={"success": list(success)},
+        setting={"prior": "a" * 64, "budget": 100},
         curve=[{"steps": 0, "success": 0.2}, {"steps": 50, "success": 0.6}, {"steps": 100, "success": found["success"]}],
     )  # fmt: skip
     return values | changes
@@ -55,6 +56,13 @@ def test_a_table_has_every_method_its_gain_and_its_origin():
     line = next(line for line in text.splitlines() if line.startswith("| `lpds`"))
     assert "| 3 |" in line and "0.83" in line and "+0.58" in line and "50 (3/3)" in line
     assert "mujoco 3.9.0" in text and "c" * 12 in text and "robosuite" not in text
+
+
+def test_rows_that_do_not_compare_are_said_not_to():
+    other = {"prior": "b" * 64, "budget": 100}
+    rows = [row("prior", setting={"prior": "a" * 64, "budget": 7}), row(), row("dsrl-na", seed=2, setting=other)]
+    assert "do not compare" not in markdown(rows[:2])  # the frozen prior spends no budget
+    assert "their prior differs.** aaaaaaaaaaaa in `prior` 0, `lpds` 0; bbbbbbbbbbbb in `dsrl-na` 2." in markdown(rows)
 
 
 def test_what_ran_on_fewer_tasks_is_named_and_not_aggregated():
