@@ -19,6 +19,7 @@ from lpds_ros.perception.calibration.calib_file import (  # noqa: E402
     Calibration,
     Frames,
     read_calibration,
+    read_calibrations,
     read_samples,
     transform_of,
     write_calibration,
@@ -170,7 +171,8 @@ def test_a_calibration_survives_its_file(tmp_path_factory, turn, place, kind):
     path = tmp_path_factory.mktemp("calib") / "wrist.calib"
     frames = Frames("wrist", kind, "base", "fr3_hand_tcp", "camera_link")
     write_calibration(path, Calibration(frames, transform_of(pose)))
-    read = read_calibration(path)
+    read, again = read_calibrations(f"{path}, {path},")  # as a launch argument may name them
+    assert again == read
     assert read.parameters == frames and read.parameters.parent == ("fr3_hand_tcp" if kind == "eye_in_hand" else "base")
     np.testing.assert_allclose(read.transform.matrix, pose, atol=1e-9)
     write_samples(path, [Sample("a", pose, pose)], frames)

@@ -66,6 +66,15 @@ def test_written_and_read_back_it_is_the_same(tmp_path):
         read_lerobot(tmp_path / "set", dataclasses.replace(CONTRACT, rate_hz=10.0))
 
 
+@pytest.mark.parametrize("wrong", ["abc", {"0": {}}, [1, 2, 3]])
+def test_episodes_beside_it_that_are_not_ours_are_refused(tmp_path, wrong):
+    root = write_lerobot(tmp_path / "set", synthetic_demos(CONTRACT), CONTRACT)
+    path = root / "meta/lpds.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"episodes": wrong}))
+    with pytest.raises(DemoError, match="'episodes' is no list of objects; delete it"):
+        read_lerobot(root)
+
+
 def test_the_written_layout_is_lerobots(tmp_path):
     demos = synthetic_demos(CONTRACT)
     root = write_lerobot(tmp_path / "set", demos, CONTRACT)

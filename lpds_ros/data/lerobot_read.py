@@ -96,6 +96,8 @@ def read_lerobot(root, contract: Contract | None = None, mapping: Mapping | None
     check_mapping(mapping, contract)
     check_rate(info.fps, contract, str(root))
     extras = ours.get("episodes", [])
+    if not isinstance(extras, list) or not all(isinstance(extra, dict) for extra in extras):
+        raise DemoError(f"{info.root / lerobot.OURS}: 'episodes' is no list of objects; delete it")
     if extras and len(extras) != info.episodes:
         raise DemoError(
             f"{info.root / lerobot.OURS} knows {len(extras)} episodes, {lerobot.INFO} {info.episodes}: the data set was edited; "

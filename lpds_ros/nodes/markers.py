@@ -22,7 +22,7 @@ from lpds_ros.nodes.messages import pose_arrays, pose_stamped_msg, stamp_ns
 from lpds_ros.nodes.static_frames import TOPIC as FIXED_FRAMES
 from lpds_ros.nodes.static_frames import place
 from lpds_ros.parameters import parameter
-from lpds_ros.perception.calibration.calib_file import read_calibration
+from lpds_ros.perception.calibration.calib_file import read_calibrations
 from lpds_ros.perception.calibration.camera_info import read_camera_info
 from lpds_ros.perception.frames import FixedFrames, FrameError
 from lpds_ros.perception.marker_set import load_markers
@@ -64,7 +64,7 @@ class MarkersNode(LpdsNode):
         limits = Limits(p.min_width_px, p.max_rms_px, p.max_speed_mps, p.max_turn_radps)
         self._tracker = MarkerTracker(load_markers(p.markers), limits)
         self._info = read_camera_info(p.camera_info) if p.camera_info else None
-        self._calibrations = [read_calibration(path) for path in p.calibration.split(",") if path]
+        self._calibrations = read_calibrations(p.calibration)
         self._frames, self._hand = FixedFrames(), PoseHistory()
         self._place_calibrated()
         self._waiting: tuple[Seen, int, str] | None = None

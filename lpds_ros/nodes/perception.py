@@ -29,7 +29,7 @@ from lpds_ros.nodes.static_frames import publish_calibrations
 from lpds_ros.nodes.threads import NodeThread
 from lpds_ros.parameters import parameter
 from lpds_ros.perception.align import Aligner
-from lpds_ros.perception.calibration.calib_file import read_calibration
+from lpds_ros.perception.calibration.calib_file import read_calibrations
 from lpds_ros.perception.encoding import EncoderLoop
 from lpds_ros.perception.frozen import FrozenPictures
 from lpds_ros.perception.robot import RobotState, RobotWatch
@@ -96,8 +96,7 @@ class PerceptionNode(LpdsNode):
         if self.contract.images:
             self._open_eyes()
         if self.params.calibration:
-            files = [read_calibration(path) for path in self.params.calibration.split(",")]
-            self._placed = publish_calibrations(self, files, time.time_ns())
+            self._placed = publish_calibrations(self, read_calibrations(self.params.calibration), time.time_ns())
         self.clock = TickClock(self.contract.period_ns, -round(self.params.lead_s * 1e9))
         if self._lockstep:
             self.create_timer(self.params.missing_s / LOOKS, self._look, clock=Clock(clock_type=ClockType.STEADY_TIME))

@@ -129,6 +129,11 @@ def read_calibration(path: str | Path) -> Calibration:
     return build(Calibration, read_yaml(path), path)
 
 
+def read_calibrations(paths: str) -> list[Calibration]:
+    """Those of `paths`, separated by commas. Raises ConfigError naming the file and what is wrong in it."""
+    return [read_calibration(path.strip()) for path in paths.split(",") if path.strip()]
+
+
 def write_calibration(path: Path, calibration: Calibration):
     """Write a file that easy_handeye2's publisher, and ours, read."""
     _write(path, asdict(calibration))
