@@ -31,7 +31,7 @@ class LearnerConfig:
     critic_layers: int = 2
     gamma: float = 0.9  # (choice) per decision, one executed chunk of 0.4 s here; short tasks that must be quick
     tau: float = 0.01  # target network step
-    n_step: int = 1  # (choice) decisions of a return before it bootstraps, whoever made them; 1 is the paper's
+    n_step: int = 1  # (choice) decisions of a return before it bootstraps; 1 is the paper's, 5 where episodes have 25 or more
     distill_base_fraction: float = 0.5  # (choice) share of Q^W's noises that are base noise; 1.0 is the paper's
     distill_states: int = 128  # (choice) states that a step of Q^W is fitted on, drawn from those decoded lately
     distill_noises: int = 4  # (choice) noises decoded at each of them
