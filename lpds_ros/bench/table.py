@@ -17,7 +17,7 @@ def markdown(rows: list[dict]) -> str:
     for (suite, task), methods in tasks.items():
         parts += [f"### {suite} / {task}", "", task_table(methods), "", *unequal(methods)]
     if len(tasks) > 1:
-        parts += ["### All tasks", "", aggregate_table(tasks), ""]
+        parts += ["### All tasks", "", overview_table(tasks), "", aggregate_table(tasks), ""]
     return "\n".join([*parts, origin(rows), ""])
 
 
@@ -63,22 +63,48 @@ def unequal(methods: dict[str, list[dict]]) -> list[str]:
     return found
 
 
-def aggregate_table(tasks) -> str:
-    """Interquartile mean of scaled scores over the tasks on which every method listed was run; the others are named."""
+def overview_table(tasks) -> str:
+    """One row a task that all these methods were run on: each one's score, and how far its entropy is from the prior's."""
+    full, shared, _ = _complete(tasks)
+    lines = [_line(["task", *(f"`{method}`" for method in full)]), _line(["---", *["---:"] * len(full)])]
+    for (suite, task), methods in tasks.items():
+        if f"{suite}/{task}" not in shared:
+            continue
+        cells = [task]
+        for method in full:
+            rows = methods[method]
+            cell = f"{mean_of([raw_of(row) for row in rows]).value:{_digits(rows[0]['measure'])}}"
+            if learns(method) and "prior" in methods:
+                cell += f" ({_entropy(rows) - _entropy(methods['prior']):+.1f})"
+            cells.append(cell)
+        lines.append(_line(cells))
+    return "\n".join(lines) + "\n\nIn brackets: nats of entropy against the prior's."
+
+
+def _complete(tasks) -> tuple[dict[str, dict[str, list]], set[str], list[str]]:
+    """Methods that were run on the most tasks, with their rows by task; the tasks they share; the other methods."""
     by_method: dict[str, dict[str, list]] = {}
     for (suite, task), methods in tasks.items():
         for method, rows in methods.items():
             by_method.setdefault(method, {})[f"{suite}/{task}"] = rows
     widest = max(len(found) for found in by_method.values())
     full = {method: found for method, found in by_method.items() if len(found) == widest}
-    shared = set.intersection(*(set(found) for found in full.values()))
+    return full, set.intersection(*(set(found) for found in full.values())), sorted(set(by_method) - set(full))
+
+
+def _entropy(rows: list[dict]) -> float:
+    return float(np.mean([row["final"]["entropy"] for row in rows]))
+
+
+def aggregate_table(tasks) -> str:
+    """Interquartile mean of scaled scores over the tasks on which every method listed was run; the others are named."""
+    full, shared, left = _complete(tasks)
     head = ["method", "tasks", "runs", "IQM of scaled scores (95 %)", "of the best kept"]
     lines = [_line(head), _line(["---", *["---:"] * (len(head) - 1)])]
     for method, found in full.items():
         own = {name: found[name] for name in shared}
         runs = sum(len(seeds) for seeds in own.values())
         lines.append(_line([f"`{method}`", len(own), runs, _aggregate(own), _aggregate(_kept_of(own))]))
-    left = sorted(set(by_method) - set(full))
     note = f"\n\nNot run on all of these tasks, so not aggregated: {', '.join(f'`{m}`' for m in left)}." if left else ""
     return "\n".join(lines) + f"\n\nOver {', '.join(sorted(shared))}." + note
 

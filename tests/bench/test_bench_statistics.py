@@ -72,6 +72,14 @@ def test_what_ran_on_fewer_tasks_is_named_and_not_aggregated():
     assert "| `lpds` | 2 | 2 |" in text
 
 
+def test_tasks_side_by_side_have_each_methods_score_and_loss_of_entropy():
+    rows = [row(m, task=t) for m in ("prior", "lpds") for t in ("a", "b")]
+    for r in rows[2:]:
+        r["final"]["entropy"] = -5.5  # the prior's is -3
+    text = markdown(rows)
+    assert "| task | `prior` | `lpds` |" in text and "| a | 0.75 | 0.75 (-2.5) |" in text and "| b | 0.75 | 0.75 (-2.5) |" in text
+
+
 @pytest.mark.parametrize("measure", ["return"])
 def test_returns_are_scaled_by_their_reference(measure):
     changes = dict(measure="return", reference=[100.0, 300.0], episodes={"return": [200.0, 200.0]}, curve=[])
