@@ -2,7 +2,8 @@
 
 Equal networks (layers, widths, LayerNorm, number of critics), equal batch, one frozen decoder for all. The Stable-Baselines3
 one follows the public DSRL code: its SAC policy, critics one after the other, its replay buffer, a second critic for Q^W that
-gets ten steps for twenty of Q^A. An update of ours is one step of Q^A, of Q^W, of the actor and of the dual.
+gets ten steps for twenty of Q^A. An update of ours is one step of Q^A, of Q^W, of the actor and of the dual; "half of Q^W" takes
+its step for every second, as the other learner does.
 
     python benchmarks/learner.py --threads 2
 """
@@ -142,12 +143,13 @@ def make_learners(size: str, width: int, layers: int, batch: int) -> dict:
         **networks, batch_size=batch, distill_states=batch, distill_noises=1, distill_contrast=0.0, actor_noises=1,
         distill_base_fraction=1.0, distill_fresh=64, critic_warmup_updates=0,
     )  # fmt: skip
+    halved_q = dataclasses.replace(equal, distill_share=0.5)  # as many steps of Q^W as the other learner makes
     own = LearnerConfig(**networks, critic_warmup_updates=0)
     found = {PEER: Sb3Dsrl(problem, full, width=width, layers=layers, batch=batch, data=data)}
     for precision, decoding, mark in (("float32", full, ""), ("bfloat16", half, ", bfloat16")):
         dsrl = DsrlConfig(**networks, batch_size=batch, precision=precision)
         found["dsrl-na" + mark] = DsrlLearner(problem, decoding, config=dsrl, **named)
-        for name, config in (("lpds", equal), ("lpds, its own rows", own)):
+        for name, config in (("lpds", equal), ("lpds, half of Q^W", halved_q), ("lpds, its own rows", own)):
             config = dataclasses.replace(config, precision=precision)
             found[name + mark] = Learner(problem, decoding, config=config, **named)
     for name, learner in found.items():

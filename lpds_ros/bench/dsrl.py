@@ -149,8 +149,7 @@ class DsrlLearner(ReplayLearner):
         metrics |= self._update_temperature(log_prob.detach())
         with torch.no_grad():
             torch._foreach_lerp_(list(self.target_critic.parameters()), list(self.critic.parameters()), c.tau)
-        distilled = int((self.updates + 1) * c.distill_share) - int(self.updates * c.distill_share)
-        if self.aliased and distilled:
+        if self.aliased and self._distils:
             metrics |= self._update_noise_critic(batch.state, state)
         self.updates += 1
         return metrics | {"actor/loss": loss.item(), "policy/entropy": -log_prob.mean().item()}

@@ -27,7 +27,7 @@ class ReplayLearner:
     decode: Φ, (state float32 [B, T_o·d_o], noise float32 [B, T_p, d_a]) → chunk float32 [B, T_p, d_a], the very session
     that is deployed (a bench may give its like in bfloat16). state_shift, state_scale: float32 [T_o·d_o], the prior's
     normalisation of the observation. config: with replay_capacity, timeout_terminates, reward_offset, n_step,
-    gamma, warmup_decisions, critic_warmup_updates and updates_per_decision.
+    gamma, distill_share, warmup_decisions, critic_warmup_updates and updates_per_decision.
     """
 
     NETWORKS: tuple[str, ...]
@@ -92,6 +92,12 @@ class ReplayLearner:
             self.frozen = f"the {name}'s loss is {loss.item()} at update {self.updates}: nothing is learned any more"
         if not self.frozen:
             descend(self.optimizers[name], loss)
+
+    @property
+    def _distils(self) -> bool:
+        """Whether this update makes a step of Q^W: `distill_share` of them do."""
+        share = self.config.distill_share
+        return int((self.updates + 1) * share) > int(self.updates * share)
 
     def _sample(self, replay: Replay, count: int) -> Batch:
         return replay.sample(count, self.rng, self.config.n_step, self.config.gamma)

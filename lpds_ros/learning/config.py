@@ -32,6 +32,7 @@ class LearnerConfig:
     gamma: float = 0.9  # (choice) per decision, one executed chunk of 0.4 s here; short tasks that must be quick
     tau: float = 0.01  # target network step
     n_step: int = 1  # (choice) decisions of a return before it bootstraps; 1 is the paper's, 5 where episodes have 25 or more
+    distill_share: float = 1.0  # (choice) steps of Q^W for one of Q^A; 0.5 is DSRL's
     distill_base_fraction: float = 0.5  # (choice) share of Q^W's noises that are base noise; 1.0 is the paper's
     distill_states: int = 128  # (choice) states that a step of Q^W is fitted on, drawn from those decoded lately
     distill_noises: int = 4  # (choice) noises decoded at each of them
@@ -87,6 +88,8 @@ class LearnerConfig:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
         if self.distill_pool < self.distill_fresh:
             raise ValueError(f"distill_pool must be at least distill_fresh, got {self.distill_pool}")
+        if not 0.0 < self.distill_share <= 1.0:
+            raise ValueError(f"distill_share must lie in (0, 1], got {self.distill_share}")
         for name in ("gamma", "noise_scale", "distill_base_fraction", "target_refresh", "demo_share", "actor_ema", "tau"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ValueError(f"{name} must lie in [0, 1], got {getattr(self, name)}")

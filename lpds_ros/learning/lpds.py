@@ -85,13 +85,14 @@ class Learner(ReplayLearner):
     # One update
 
     def update(self) -> dict[str, float]:
-        """One step of Q^A, of Q^W, of the actor and of the dual. Returns the metrics of the step."""
+        """One step of Q^A, of Q^W (`distill_share` of the updates), of the actor and of the dual. Returns its metrics."""
         batch = self._batch()
         state, next_state = self._normalise(batch.state), self._normalise(batch.next_state)
         with torch.no_grad():
             next_action = self._decoded(batch, next_state)
         metrics = self._update_critic(state, batch, next_state, next_action)
-        metrics |= self._update_noise_critic(*self.pool.sample(self.config.distill_states, self.rng))
+        if self._distils:
+            metrics |= self._update_noise_critic(*self.pool.sample(self.config.distill_states, self.rng))
         metrics |= self._update_actor(state, learn=self.updates >= self.config.critic_warmup_updates)
         self._track()
         self.updates += 1
@@ -99,15 +100,21 @@ class Learner(ReplayLearner):
 
     def _decoded(self, batch: Batch, next_state: Tensor) -> Tensor:
         """Actions Φ(s', ε' + Δ) of the minibatch's next states [B, T_a·d_a], of which `target_refresh` and those never seen are
-        decoded; one batched decode serves them and the pool that Q^W is fitted on.
+        decoded; one batched decode serves them and, where Q^W takes a step, the pool that it is fitted on.
         """
         serial = batch.serial.numpy()
         stale = np.flatnonzero(~self._next_actions.known(serial) | (self.rng.random(len(serial)) < self.config.target_refresh))
         noise = self._base_noise(len(stale))
         latent = noise + self.actor(next_state[stale], noise)
-        pool_state, pool_latent = self._distillation_set(batch.state)
-        action = self._act(torch.cat([batch.next_state[stale], pool_state]), torch.cat([latent, pool_latent]))
-        self.pool.add(self._normalise(pool_state), pool_latent, action[len(stale) :])
+        raw = batch.next_state[stale]
+        if self._distils:
+            pool_state, pool_latent = self._distillation_set(batch.state)
+            raw, latent = torch.cat([raw, pool_state]), torch.cat([latent, pool_latent])
+        elif len(stale) == 0:
+            return torch.from_numpy(self._next_actions.get(serial))
+        action = self._act(raw, latent)
+        if self._distils:
+            self.pool.add(self._normalise(pool_state), pool_latent, action[len(stale) :])
         self._next_actions.put(serial[stale], action[: len(stale)].numpy())
         found = self._next_actions.get(serial)
         found[stale] = action[: len(stale)].numpy()  # also where a transition is kept by no number

@@ -158,7 +158,7 @@ class Worker:
     def _smooth(self, metrics: dict[str, float]):
         """Running averages: one minibatch's ‖Δ‖² says little about its expectation."""
         old = self._metrics
-        self._metrics = {k: old[k] + SMOOTHING * (v - old[k]) if k in old else v for k, v in metrics.items()}
+        self._metrics = old | {k: old[k] + SMOOTHING * (v - old[k]) if k in old else v for k, v in metrics.items()}
 
     def _take_in(self):
         while self._inbox:

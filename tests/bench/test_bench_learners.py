@@ -139,9 +139,17 @@ def test_temperature_falls_when_the_policy_is_wider_than_its_target():
     assert learner.alpha < 1.0
 
 
-def test_the_noise_critic_takes_its_share_of_the_steps():
-    learner = dsrl(distill_share=0.5)
-    assert sum("distill/loss" in learner.update() for _ in range(10)) == 5
+@pytest.mark.parametrize(("cls", "config"), [(Learner, LearnerConfig), (DsrlLearner, DsrlConfig)])
+def test_the_noise_critic_takes_its_share_of_the_steps(cls, config):
+    learner = make(cls, config(**FAST, distill_share=0.4))
+    assert ["distill/loss" in learner.update() for _ in range(10)] == [False, False, True, False, True] * 2
+
+
+def test_an_update_may_have_nothing_to_decode():
+    learner = make(Learner, LearnerConfig(**FAST, distill_share=0.5, target_refresh=0.0))
+    learner._next_actions.put(np.arange(300), np.zeros((300, 4), np.float32))
+    learner._decode = None  # is not asked
+    assert np.isfinite(learner.update()["critic/loss"]) and learner.pool.total == 0
 
 
 def test_the_noise_stays_within_the_magnitude():
