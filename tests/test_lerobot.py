@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import json
+import os
 
 import numpy as np
 import pytest
@@ -246,6 +247,13 @@ def test_a_video_that_is_shorter_or_another_says_where(pictured):
     path.unlink()
     with pytest.raises(DemoError, match="no such file"):
         read_lerobot(root)
+
+
+def test_the_encoder_leaves_every_thread_its_scheduler(tmp_path):
+    with VideoWriter(tmp_path / "a.mp4", 20, SIDE, SIDE) as video:
+        video.add(np.zeros((SIDE, SIDE, 3), np.uint8))
+        threads = [int(name) for name in os.listdir("/proc/self/task")]
+        assert {os.sched_getscheduler(thread) for thread in threads} == {os.sched_getscheduler(0)} == {os.SCHED_OTHER}
 
 
 def png(picture) -> bytes:

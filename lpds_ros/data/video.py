@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import threading
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -15,6 +16,22 @@ CODEC, PIXELS = "libsvtav1", "yuv420p"
 OPTIONS = {"g": "2", "crf": "30", "preset": "12", "svtav1-params": "lp=1"}
 MAX_SIDE_PX = 4096
 MAX_BYTES = 8 << 30  # of decoded pictures at once
+
+
+@contextlib.contextmanager
+def _scheduler_kept():
+    """Give the calling thread, and those that start meanwhile, the scheduler that it had.
+
+    As root, SVT-AV1 puts its threads and the one that calls it under SCHED_FIFO at 99, and leaves them there: they, and whatever
+    the process does from then on, would come before an arm's control.
+    """
+    own, there = (os.sched_getscheduler(0), os.sched_getparam(0)), set(os.listdir("/proc/self/task"))
+    try:
+        yield
+    finally:
+        for thread in {str(threading.get_native_id())} | set(os.listdir("/proc/self/task")) - there:
+            with contextlib.suppress(ProcessLookupError):  # it has ended
+                os.sched_setscheduler(int(thread), *own)
 
 
 class VideoWriter:
@@ -38,7 +55,7 @@ class VideoWriter:
 
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
         frame.pts, frame.time_base = self.frames, Fraction(1, self.fps)
-        self._container.mux(self._stream.encode(frame))
+        self._encode(frame)
         self.frames += 1
 
     @property
@@ -53,8 +70,13 @@ class VideoWriter:
 
     def close(self):
         """Finish the file."""
-        self._container.mux(self._stream.encode(None))
+        self._encode(None)
         self._container.close()
+
+    def _encode(self, frame):
+        with contextlib.nullcontext() if self._stream.codec_context.is_open else _scheduler_kept():
+            packets = self._stream.encode(frame)
+        self._container.mux(packets)
 
     def __enter__(self):
         return self
