@@ -49,14 +49,6 @@ os.environ.setdefault("ROS_LOG_DIR", tempfile.mkdtemp(prefix="lpds_ros_log."))
 apply_defaults()
 
 
-@pytest.fixture(autouse=True)
-def _scheduler():
-    """A test that leaves this process under SCHED_FIFO starves whatever the tests after it start."""
-    inherited = os.sched_getscheduler(0)
-    yield
-    assert os.sched_getscheduler(0) == inherited, "this test has changed the scheduler of the whole process"
-
-
 class Ros:
     """A context, an executor spinning in a thread, and the nodes of one test.
 

@@ -4,6 +4,9 @@ import dataclasses
 import io
 import json
 import os
+import subprocess
+import sys
+import textwrap
 
 import numpy as np
 import pytest
@@ -250,10 +253,16 @@ def test_a_video_that_is_shorter_or_another_says_where(pictured):
 
 
 def test_the_encoder_leaves_every_thread_its_scheduler(tmp_path):
-    with VideoWriter(tmp_path / "a.mp4", 20, SIDE, SIDE) as video:
-        video.add(np.zeros((SIDE, SIDE, 3), np.uint8))
-        threads = [int(name) for name in os.listdir("/proc/self/task")]
-        assert {os.sched_getscheduler(thread) for thread in threads} == {os.sched_getscheduler(0)} == {os.SCHED_OTHER}
+    body = f"""
+        import os
+        import numpy as np
+        from lpds_ros.data.video import VideoWriter
+        with VideoWriter({str(tmp_path / "a.mp4")!r}, 20, {SIDE}, {SIDE}) as video:
+            video.add(np.zeros(({SIDE}, {SIDE}, 3), np.uint8))
+            print({{os.sched_getscheduler(int(thread)) for thread in os.listdir("/proc/self/task")}})
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(body)], capture_output=True, text=True)
+    assert done.stdout == f"{{{os.sched_getscheduler(0)}}}\n", done.stderr
 
 
 def png(picture) -> bytes:
