@@ -254,15 +254,18 @@ def test_a_video_that_is_shorter_or_another_says_where(pictured):
 
 def test_the_encoder_leaves_every_thread_its_scheduler(tmp_path):
     body = f"""
-        import os
+        import ctypes, os, threading
         import numpy as np
         from lpds_ros.data.video import VideoWriter
         with VideoWriter({str(tmp_path / "a.mp4")!r}, 20, {SIDE}, {SIDE}) as video:
             video.add(np.zeros(({SIDE}, {SIDE}, 3), np.uint8))
             print({{os.sched_getscheduler(int(thread)) for thread in os.listdir("/proc/self/task")}})
+        own = ctypes.c_int(), ctypes.c_int()  # what the C library remembers, and DDS hands on to its threads
+        ctypes.CDLL(None).pthread_getschedparam(ctypes.c_ulong(threading.get_ident()), *map(ctypes.byref, own))
+        print(own[0].value)
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(body)], capture_output=True, text=True)
-    assert done.stdout == f"{{{os.sched_getscheduler(0)}}}\n", done.stderr
+    assert done.stdout == f"{{{os.sched_getscheduler(0)}}}\n{os.sched_getscheduler(0)}\n", done.stderr
 
 
 def png(picture) -> bytes:

@@ -3,8 +3,8 @@
 import contextlib
 import io
 import os
-import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
 
@@ -18,18 +18,19 @@ MAX_SIDE_PX = 4096
 MAX_BYTES = 8 << 30  # of decoded pictures at once
 
 
-@contextlib.contextmanager
-def _scheduler_kept():
-    """Give the calling thread, and those that start meanwhile, the scheduler that it had.
+def _apart(call):
+    """What `call` returns, made in a thread of its own; the threads that it starts get the caller's scheduler.
 
-    As root, SVT-AV1 puts its threads and the one that calls it under SCHED_FIFO at 99, and leaves them there: they, and whatever
-    the process does from then on, would come before an arm's control.
+    As root, SVT-AV1 puts the thread that opens it, and its own, under SCHED_FIFO at 99 and leaves them there: they, and the DDS
+    threads that such a thread starts, would come before an arm's control. The C library remembers it of the opening thread
+    even when the kernel is told otherwise, so that one has to end.
     """
     own, there = (os.sched_getscheduler(0), os.sched_getparam(0)), set(os.listdir("/proc/self/task"))
     try:
-        yield
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(call).result()
     finally:
-        for thread in {str(threading.get_native_id())} | set(os.listdir("/proc/self/task")) - there:
+        for thread in set(os.listdir("/proc/self/task")) - there:
             with contextlib.suppress(ProcessLookupError):  # it has ended
                 os.sched_setscheduler(int(thread), *own)
 
@@ -74,9 +75,8 @@ class VideoWriter:
         self._container.close()
 
     def _encode(self, frame):
-        with contextlib.nullcontext() if self._stream.codec_context.is_open else _scheduler_kept():
-            packets = self._stream.encode(frame)
-        self._container.mux(packets)
+        opened = self._stream.codec_context.is_open
+        self._container.mux(self._stream.encode(frame) if opened else _apart(lambda: self._stream.encode(frame)))
 
     def __enter__(self):
         return self
