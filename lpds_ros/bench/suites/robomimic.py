@@ -37,11 +37,12 @@ class Setting:
     learner: dict = field(default_factory=dict)
 
 
+CAREFUL = {"delta": 0.1, "critic_warmup_updates": 3000}
 SETTINGS = {
     # an episode has ten decisions: returns of five are half of it, and values arrive without them
     "Lift": Setting(60, 24_000, 40, learner={"gamma": 0.95, "n_step": 1, "warmup_decisions": 1000, "updates_per_decision": 1.0}),
-    "Can": Setting(60, 48_000, 170, learner={"delta": 0.1, "critic_warmup_updates": 3000}),
-    "Square": Setting(200, 48_000, 170, updates=8000, learner={"delta": 0.1, "critic_warmup_updates": 3000}),
+    "Can": Setting(60, 48_000, 170, learner=CAREFUL),
+    "Square": Setting(200, 48_000, 170, updates=8000, learner=CAREFUL),
     "Transport": Setting(60, 120_000, 800, updates=4000, executed=8, noise_levels=100),
 }
 
