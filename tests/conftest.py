@@ -110,7 +110,7 @@ class Ros:
 
     def call(self, function: Callable, *arguments):
         """What `function` returns in the executor's thread. ActionClient.send_goal_async called beside the executor
-        may miss its answer.
+        may miss its answer, and an entity destroyed beside it may end it.
         """
         task = self.executor.create_task(function, *arguments)
         self.wait(task.done, what=f"{function}")

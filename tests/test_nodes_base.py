@@ -19,6 +19,7 @@ pytest.importorskip("rclpy")
 from rosgraph_msgs.msg import Clock  # noqa: E402 (imports ROS)
 
 from lpds_ros.nodes import messages  # noqa: E402 (imports ROS)
+from lpds_ros.nodes.attached import Attached  # noqa: E402
 from lpds_ros.nodes.base import LpdsNode  # noqa: E402
 
 
@@ -214,3 +215,20 @@ def test_messages_that_do_not_fit_the_contract_are_refused_by_field():
         messages.decision_from_msg(message, cell.contract)
     with pytest.raises(ContractError, match="under contract"):
         messages.decision_from_msg(messages.decision_to_msg(cell.decisions[0]), lift(max_ticks=99))
+
+
+# -- a node inside another process -----------------------
+
+
+def test_publishers_come_and_go_while_it_spins():
+    """Destroyed beside the executor, about one in fifty ends it with InvalidHandle when threads change this often."""
+    often = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with Attached(Example) as attached:
+            for _ in range(100):
+                publisher = attached.node.create_publisher(Clock, "clock", 1)
+                assert attached.call(attached.node.destroy_publisher, publisher)
+                attached.check()
+    finally:
+        sys.setswitchinterval(often)

@@ -183,7 +183,7 @@ def test_targets_that_are_not_finite_or_fought_over_are_ignored(ros, make_sim):
     client.burst(start)
     time.sleep(0.1)
     assert client.sim.world.time_ns == start
-    client.node.destroy_publisher(rival)
+    ros.call(client.node.destroy_publisher, rival)
     ros.wait(lambda: client.sim.count_publishers("target_pose") == 1)
     client.burst(start)
     client.reach(start + PERIOD_NS)

@@ -534,7 +534,7 @@ def test_a_second_publisher_on_the_targets_holds_and_is_named(ros, tiny_bundle):
     held = cell.position.copy()
     cell.play(2)
     assert np.array_equal(cell.position, held)
-    intruder.destroy_publisher(publisher)
+    ros.call(intruder.destroy_publisher, publisher)
     ros.wait(lambda: not cell.steering._intruder, what="the intruder's end")
     cell.play(4)
     assert not np.array_equal(cell.position, held)

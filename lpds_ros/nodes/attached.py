@@ -21,6 +21,12 @@ class Attached:
         if self._spinner.error is not None:
             raise self._spinner.error
 
+    def call(self, function, *arguments):
+        """What `function` returns in the spinning thread. What rclpy cannot bear beside a wait belongs there: an action's client
+        may miss its answer, and an entity destroyed while its event handlers are gathered ends the executor.
+        """
+        return self._spinner.call(function, *arguments)
+
     def leave(self):
         """What is to be ended once no callback runs any more, before the node is."""
 

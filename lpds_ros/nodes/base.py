@@ -134,7 +134,7 @@ class Spinner:
             self._on_end()
 
     def call(self, function, *arguments):
-        """What `function` returns in the spinning thread: an action's client that is used beside it may miss its answer."""
+        """What `function` returns in the spinning thread."""
         task = self._executor.create_task(function, *arguments)
         while not task.done() and self.error is None:
             time.sleep(CALL_LOOK_S)

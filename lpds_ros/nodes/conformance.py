@@ -142,7 +142,7 @@ class Looker(Attached):
 
         driver: the controller that is to drive the arm.
         """
-        node, call = self.node, self._spinner.call
+        node, call = self.node, self.call
         robot, pose = TOPICS[0], TOPICS[1]
         end_s = time.monotonic() + DISCOVERY_S
         while not (node.samples[robot.name] and node.samples[pose.name]) and time.monotonic() < end_s:

@@ -108,8 +108,8 @@ class Actor(Looker):
     def _cancel(self) -> str:
         handle = self._send(f"{HAND}/move", Move.Goal(width=0.0, speed=SLOW_MPS))
         self._until(lambda: self._width() < WIDE_M - NEAR_M, "the hand to begin closing")
-        result = self._spin(handle.get_result_async)
-        self._answer(self._spin(handle.cancel_goal_async), "canceling")
+        result = self.call(handle.get_result_async)
+        self._answer(self.call(handle.cancel_goal_async), "canceling")
         status = self._answer(result, "the result of a canceled motion").status
         _require(status in (CANCELED, ABORTED), f"it ended {ENDINGS.get(status, status)}")
         width = self._width()
@@ -149,7 +149,7 @@ class Actor(Looker):
                 highest = max(highest, float(self._height() - position[2]))
             left = float(np.linalg.norm(pose_arrays(self._newest(f"{STATE}/current_pose").pose)[0] - position))
         finally:
-            self.node.destroy_publisher(publisher)
+            self.call(self.node.destroy_publisher, publisher)
         told = f"{1000 * highest:.1f} mm of {1000 * LIFT_M:.0f}, {1000 * left:.1f} mm from the start after it"
         _require(highest > LIFT_M / 2 and left < LIFT_M / 2, f"{told}: is the controller active, the robot without errors?")
         return told
@@ -192,18 +192,15 @@ class Actor(Looker):
         """Send a goal; how it ended, and how many times it said where it was."""
         heard = []
         handle = self._send(name, goal, heard.append)
-        return self._answer(self._spin(handle.get_result_async), f"the result of {name}", patience_s).status, len(heard)
+        return self._answer(self.call(handle.get_result_async), f"the result of {name}", patience_s).status, len(heard)
 
     def _send(self, name, goal, feedback=None):
         client = self.node.action_clients[name]
         if not client.server_is_ready():
             raise Unanswered(f"nobody serves {name}")
-        handle = self._answer(self._spin(client.send_goal_async, goal, feedback), name)
+        handle = self._answer(self.call(client.send_goal_async, goal, feedback), name)
         _require(handle.accepted, f"{name} refused the goal")
         return handle
-
-    def _spin(self, function, *arguments):
-        return self._spinner.call(function, *arguments)
 
     def _answer(self, future, what: str, patience_s=PATIENCE_S):
         self._until(future.done, what, patience_s)

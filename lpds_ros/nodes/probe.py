@@ -100,7 +100,7 @@ class Probe(Attached):
 
     def recover(self) -> bool:
         """The documented order: error recovery, hardware component, controller; whether the last of them succeeded."""
-        name, call = "action_server/error_recovery", self._spinner.call
+        name, call = "action_server/error_recovery", self.call
         if self._recovery is None:
             self._recovery = call(ActionClient, self.node, ErrorRecovery, name)
         if not self._recovery.wait_for_server(CALL_S):
@@ -151,7 +151,7 @@ class Probe(Attached):
         """A second publisher on the targets, which says the arm's own last position; a callable that takes it away again."""
         publisher = self.node.create_publisher(PoseStamped, topic, qos.TARGET_REALTIME)
         publisher.publish(pose_stamped_msg(time.time_ns(), self.node.positions[-1].said, (1.0, 0.0, 0.0, 0.0)))
-        return lambda: self.node.destroy_publisher(publisher)
+        return lambda: self.call(self.node.destroy_publisher, publisher)
 
     def first(self, queue: deque, after_ns: int, condition: Callable[[Heard], bool]) -> Heard | None:
         """The first of a queue's messages heard after a time of which the condition holds."""

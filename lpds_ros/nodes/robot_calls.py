@@ -114,7 +114,8 @@ class RobotCalls:
         return np.array(self._measured(timeout_s).position)
 
     def status(self) -> SteeringStatus | None:
-        """What steering says next, or None."""
+        """What steering says next, or None. It has HEARD_S from when the robot is heard: finding both may take long."""
+        self._next(self._state.newest, FIND_S)
         return self._next(self._status.take, HEARD_S)
 
     def steering(self) -> str:

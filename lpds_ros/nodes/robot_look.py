@@ -32,7 +32,7 @@ OURS = ("perception", "steering", "learner", "recorder", "streams", "teleop", "m
 def look(namespace: str, hardware: str) -> list[Row]:
     """Every row about the robot of a namespace."""
     with RobotTool(namespace, hardware=hardware) as robot:
-        counts = _count(robot.node)
+        counts = _count(robot)
         calls = robot.calls
         components, controllers = _asked(lambda: calls.components(LOOK_S)), _asked(lambda: calls.controllers(LOOK_S))
         found = rows(calls.state(LOOK_S), components, controllers, hardware)
@@ -55,7 +55,7 @@ def _asked(question):
         return None
 
 
-def _count(node: LpdsNode) -> dict[str, int]:
+def _count(robot: RobotTool) -> dict[str, int]:
     counts = dict.fromkeys(TOPICS, 0)
 
     def counter(topic):
@@ -64,13 +64,13 @@ def _count(node: LpdsNode) -> dict[str, int]:
 
         return count
 
-    subscriptions = [node.create_subscription(kind, t, counter(t), HEARD, raw=True) for t, kind in TOPICS.items()]
+    subscriptions = [robot.node.create_subscription(kind, t, counter(t), HEARD, raw=True) for t, kind in TOPICS.items()]
     time.sleep(FIND_S)
     before = dict(counts)
     time.sleep(COUNT_S)
     after = dict(counts)
     for subscription in subscriptions:
-        node.destroy_subscription(subscription)
+        robot.call(robot.node.destroy_subscription, subscription)
     return {topic: after[topic] - before[topic] for topic in TOPICS}
 
 
