@@ -146,12 +146,14 @@ def make_learners(size: str, width: int, layers: int, batch: int) -> dict:
     halved_q = dataclasses.replace(equal, distill_share=0.5)  # as many steps of Q^W as the other learner makes
     own = LearnerConfig(**networks, critic_warmup_updates=0)
     found = {PEER: Sb3Dsrl(problem, full, width=width, layers=layers, batch=batch, data=data)}
-    for precision, decoding, mark in (("float32", full, ""), ("bfloat16", half, ", bfloat16")):
-        dsrl = DsrlConfig(**networks, batch_size=batch, precision=precision)
-        found["dsrl-na" + mark] = DsrlLearner(problem, decoding, config=dsrl, **named)
-        for name, config in (("lpds", equal), ("lpds, half of Q^W", halved_q), ("lpds, its own rows", own)):
-            config = dataclasses.replace(config, precision=precision)
-            found[name + mark] = Learner(problem, decoding, config=config, **named)
+    kinds = (("float32", full, False, ""), ("bfloat16", half, False, ", bfloat16"), ("bfloat16", half, True, ", compiled"))
+    for precision, decoding, compiled, mark in kinds:
+        dsrl = DsrlConfig(**networks, batch_size=batch)
+        configs = {"dsrl-na": dsrl, "lpds": equal, "lpds, half of Q^W": halved_q, "lpds, its own rows": own}
+        for name, config in configs.items():
+            make = DsrlLearner if config is dsrl else Learner
+            config = dataclasses.replace(config, precision=precision, compiled=compiled)
+            found[name + mark] = make(problem, decoding, config=config, **named)
     for name, learner in found.items():
         if name != PEER:
             learner.extend(data)

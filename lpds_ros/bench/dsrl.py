@@ -56,6 +56,7 @@ class DsrlConfig:
     timeout_terminates: bool = False  # true: as the public code does
     replay_capacity: int = 200_000
     precision: Literal["float32", "bfloat16"] = "float32"
+    compiled: bool = False
 
     def __post_init__(self):
         if not (0.0 < self.distill_share <= 1.0 and self.action_magnitude > 0 and self.alpha_init > 0):
@@ -140,12 +141,9 @@ class DsrlLearner(ReplayLearner):
         """One step of Q^A (or Q^W of the variant "sac"), of the policy and of the temperature. Returns its metrics."""
         c, batch = self.config, self._sample(self.replay, self.config.batch_size)
         state, next_state = self._normalise(batch.state), self._normalise(batch.next_state)
-        unit, log_prob = self.actor(state, self._normal(len(state)))
+        draw = self._normal(len(state))
         metrics = self._update_critic(batch, state, next_state)
-        judge = self.noise_critic if self.aliased else self.critic
-        value = judge(torch.cat([state, c.action_magnitude * unit], -1)).min(0).values
-        loss = (self.alpha * log_prob - value).mean()
-        self._step("actor", loss)
+        loss, log_prob = self._descend("actor", self._actor_loss, state, draw, torch.tensor(self.alpha))
         metrics |= self._update_temperature(log_prob.detach())
         with torch.no_grad():
             torch._foreach_lerp_(list(self.target_critic.parameters()), list(self.critic.parameters()), c.tau)
@@ -154,11 +152,19 @@ class DsrlLearner(ReplayLearner):
         self.updates += 1
         return metrics | {"actor/loss": loss.item(), "policy/entropy": -log_prob.mean().item()}
 
+    def _actor_loss(self, state: Tensor, draw: Tensor, alpha: Tensor) -> tuple[Tensor, ...]:
+        unit, log_prob = self.actor(state, draw)
+        judge = self.noise_critic if self.aliased else self.critic
+        value = judge(torch.cat([state, self.config.action_magnitude * unit], -1)).min(0).values
+        return (alpha * log_prob - value).mean(), log_prob
+
     def _update_temperature(self, log_prob: Tensor) -> dict[str, float]:
-        log_alpha = self.temperature.log_alpha
-        self._step("temperature", -(log_alpha * (log_prob + self.config.target_entropy)).mean())
-        self.alpha = log_alpha.exp().item()
+        self._descend("temperature", self._temperature_loss, log_prob)
+        self.alpha = self.temperature.log_alpha.exp().item()
         return {"dual/alpha": self.alpha}
+
+    def _temperature_loss(self, log_prob: Tensor) -> tuple[Tensor]:
+        return (-(self.temperature.log_alpha * (log_prob + self.config.target_entropy)).mean(),)
 
     def _update_critic(self, batch, state: Tensor, next_state: Tensor) -> dict[str, float]:
         c = self.config
@@ -170,16 +176,22 @@ class DsrlLearner(ReplayLearner):
             if c.soft_backup:
                 value = value - self.alpha * log_prob
             target = batch.reward + c.gamma * batch.bootstrap * value
-        values = self.critic(torch.cat([state, batch.action], -1))
-        loss = 0.5 * (values - target).square().mean() * values.shape[0]
-        self._step("critic", loss)
-        return {"critic/loss": loss.item(), "critic/q_mean": values.mean().item()}
+        loss, mean = self._descend("critic", self._critic_loss, state, batch.action, target)
+        return {"critic/loss": loss.item(), "critic/q_mean": mean.item()}
+
+    def _critic_loss(self, state: Tensor, action: Tensor, target: Tensor) -> tuple[Tensor, ...]:
+        values = self.critic(torch.cat([state, action], -1))
+        return 0.5 * (values - target).square().mean() * values.shape[0], values.mean()
 
     def _update_noise_critic(self, raw_state: Tensor, state: Tensor) -> dict[str, float]:
         with torch.no_grad():
             latent = self._normal(len(state))
-            target = self.critic(torch.cat([state, self._act(raw_state, latent)], -1))
-        values = self.noise_critic(torch.cat([state, latent], -1))
-        loss = 0.5 * (values - target).square().mean() * values.shape[0]
-        self._step("noise_critic", loss)
+            action = self._act(raw_state, latent)
+        (loss,) = self._descend("noise_critic", self._noise_critic_loss, state, latent, action)
         return {"distill/loss": loss.item()}
+
+    def _noise_critic_loss(self, state: Tensor, latent: Tensor, action: Tensor) -> tuple[Tensor]:
+        with torch.no_grad():
+            target = self.critic(torch.cat([state, action], -1))
+        values = self.noise_critic(torch.cat([state, latent], -1))
+        return (0.5 * (values - target).square().mean() * values.shape[0],)

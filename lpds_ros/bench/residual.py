@@ -31,13 +31,18 @@ class ActionResidualLearner(Learner):
             chunks = self._chunks(torch.cat([batch.next_state, raw_state]), torch.cat([next_noise, noise]))
             next_action = self._compose(chunks[:rows], self.actor(next_state, next_noise))
         metrics = self._update_critic(state, batch, next_state, next_action)
-        raw = self.actor.raw(many, noise)
-        delta = self.actor.project(raw)
-        values = self.critic(torch.cat([many, self._compose(chunks[rows:], delta)], -1))
-        metrics |= self._climb(values, raw, delta, learn=self.updates >= self.config.critic_warmup_updates)
+        learn = self.updates >= self.config.critic_warmup_updates
+        metrics |= self._climb(self._actor_loss, many, noise, chunks[rows:], learn=learn)
         self._track()
         self.updates += 1
         return metrics
+
+    def _actor_loss(self, state: Tensor, noise: Tensor, chunks: Tensor, alpha: Tensor) -> tuple[Tensor, ...]:
+        """−Q^A(s, Φ(s, ε) + Δ) + α (‖Δ‖² − δ)."""
+        raw = self.actor.raw(state, noise)
+        delta = self.actor.project(raw)
+        values = self.critic(torch.cat([state, self._compose(chunks, delta)], -1))
+        return self._constrained(values, raw, delta, alpha)
 
     def _compose(self, chunks: Tensor, delta: Tensor) -> Tensor:
         """Executed part of the corrected chunks, flattened: [B, T_a·d_a]."""

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from lpds_ros.contract import Contract
+from lpds_ros.learning.compiled import CompiledGradient, require_compiler
 from lpds_ros.learning.config import updates_owed
 from lpds_ros.learning.replay import Batch, Replay, Transitions
 from lpds_ros.problem import Problem
@@ -27,7 +28,7 @@ class ReplayLearner:
     decode: Φ, (state float32 [B, T_o·d_o], noise float32 [B, T_p, d_a]) → chunk float32 [B, T_p, d_a], the very session
     that is deployed (a bench may give its like in bfloat16). state_shift, state_scale: float32 [T_o·d_o], the prior's
     normalisation of the observation. config: with replay_capacity, timeout_terminates, reward_offset, n_step,
-    gamma, distill_share, warmup_decisions, critic_warmup_updates and updates_per_decision.
+    gamma, distill_share, compiled, warmup_decisions, critic_warmup_updates and updates_per_decision.
     """
 
     NETWORKS: tuple[str, ...]
@@ -44,6 +45,8 @@ class ReplayLearner:
         config,
         seed: int,
     ):
+        if config.compiled:
+            require_compiler()
         self.contract, self.config, self.prior_digest, self._decode = contract, config, prior_digest, decode
         self.noise_size = math.prod(contract.noise_shape)
         self._shift = torch.from_numpy(np.array(state_shift, np.float32))
@@ -61,6 +64,7 @@ class ReplayLearner:
         )
         self.updates = 0
         self.version = 0
+        self._gradients: dict[str, CompiledGradient] = {}
         self.frozen = ""  # why nothing is learned any more
         self.lineage = ""  # of the robot's last rollback that was gone along with
 
@@ -86,12 +90,24 @@ class ReplayLearner:
         """Updates still owed for the decisions received."""
         return updates_owed(self.config, self.replay.total, self.updates)
 
-    def _step(self, name: str, loss: Tensor):
-        """One step of an optimiser. A loss that is not finite takes none, and no step is taken after it."""
-        if not self.frozen and not torch.isfinite(loss):
-            self.frozen = f"the {name}'s loss is {loss.item()} at update {self.updates}: nothing is learned any more"
-        if not self.frozen:
-            descend(self.optimizers[name], loss)
+    def _descend(self, name: str, loss: Callable[..., tuple[Tensor, ...]], *tensors: Tensor, learn: bool = True):
+        """One step of the optimiser of network `name` down loss(*tensors) → (loss, further tensors), which are returned.
+
+        Everything in `loss` that changes from one update to the next is an argument of it or a network of this learner: with
+        `compiled` the rest is a constant. A loss that is not finite takes no step, and no step is taken after it.
+        """
+        compiled = self.config.compiled
+        if compiled and name not in self._gradients:
+            self._gradients[name] = CompiledGradient(getattr(self, name), loss)
+        value, *told = self._gradients[name](*tensors) if compiled else loss(*tensors)
+        if learn and not self.frozen and not torch.isfinite(value):
+            self.frozen = f"the {name}'s loss is {value.item()} at update {self.updates}: nothing is learned any more"
+        if learn and not self.frozen:
+            if compiled:
+                self.optimizers[name].step()
+            else:
+                descend(self.optimizers[name], value)
+        return value, *told
 
     @property
     def _distils(self) -> bool:

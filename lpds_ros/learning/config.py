@@ -56,6 +56,7 @@ class LearnerConfig:
     learning_rate: float = 3e-4
     batch_size: int = 128
     precision: Literal["float32", "bfloat16"] = "float32"  # (choice) of products between hidden layers; weights are float32
+    compiled: bool = False  # (choice) loss and gradient by torch.compile: needs a C++ compiler, and half a minute at the start
     updates_per_decision: float = 1.0  # (choice) more fits the critics to their noise: fresh decisions teach more
     warmup_decisions: int = 300  # decisions of the prior before the first update
     critic_warmup_updates: int = 1000  # (choice) of the critics alone, on the prior's decisions, before the actor moves

@@ -121,14 +121,18 @@ class Learner(ReplayLearner):
         return torch.from_numpy(found)
 
     def _update_critic(self, state: Tensor, batch: Batch, next_state: Tensor, next_action: Tensor) -> dict[str, float]:
+        discount = self.config.gamma * batch.bootstrap
+        tensors = (state, batch.action, batch.reward, discount, next_state, next_action)
+        loss, mean = self._descend("critic", self._critic_loss, *tensors)
+        return {"critic/loss": loss.item(), "critic/q_mean": mean.item()}
+
+    def _critic_loss(self, state, action, reward, discount, next_state, next_action) -> tuple[Tensor, ...]:
         """y = Σ γ^i r_i + γ^m (1 − done) min_i Q̄_i^A(s', Φ(s', w')): no entropy term, no temperature; m is 1 or `n_step`."""
         with torch.no_grad():
             next_value = self.target_critic(torch.cat([next_state, next_action], -1)).min(0).values
-            target = batch.reward + self.config.gamma * batch.bootstrap * next_value
-        values = self.critic(torch.cat([state, batch.action], -1))
-        loss = (values - target).square().mean() * values.shape[0]
-        self._step("critic", loss)
-        return {"critic/loss": loss.item(), "critic/q_mean": values.mean().item()}
+            target = reward + discount * next_value
+        values = self.critic(torch.cat([state, action], -1))
+        return (values - target).square().mean() * values.shape[0], values.mean()
 
     def _distillation_set(self, state: Tensor) -> tuple[Tensor, Tensor]:
         """What to decode anew: states [S·M, T_o·d_o] (raw, each M times in a row) and latents, base noise first, then the
@@ -148,6 +152,10 @@ class Learner(ReplayLearner):
         return self.config.noise_scale * self._normal(rows)
 
     def _update_noise_critic(self, state: Tensor, latent: Tensor, action: Tensor) -> dict[str, float]:
+        loss, plain, contrast = self._descend("noise_critic", self._noise_critic_loss, state, latent, action)
+        return {"distill/loss": plain.item(), "distill/contrast": contrast.item()}
+
+    def _noise_critic_loss(self, state: Tensor, latent: Tensor, action: Tensor) -> tuple[Tensor, ...]:
         """Q_i^W(s, w) regresses on Q_i^A(s, Φ(s, w)), member by member.
 
         Most of Q's variance lies between states, but the actor climbs along w at one state: the contrast term fits the
@@ -159,17 +167,18 @@ class Learner(ReplayLearner):
         plain = error.square().mean()
         groups = error.unflatten(1, (-1, self.config.distill_noises))
         contrast = (groups - groups.mean(-1, keepdim=True)).square().mean()
-        self._step("noise_critic", (plain + self.config.distill_contrast * contrast) * error.shape[0])
-        return {"distill/loss": plain.item(), "distill/contrast": contrast.item()}
+        return (plain + self.config.distill_contrast * contrast) * error.shape[0], plain, contrast
 
     def _update_actor(self, state: Tensor, learn: bool) -> dict[str, float]:
-        """−Q^W(s, ε + Δ) + α (‖Δ‖² − δ), then the projected dual ascent. The gradient never enters Φ.
+        state = state.repeat_interleave(self.config.actor_noises, 0)
+        return self._climb(self._actor_loss, state, self._base_noise(len(state)), learn=learn)
+
+    def _actor_loss(self, state: Tensor, noise: Tensor, alpha: Tensor) -> tuple[Tensor, ...]:
+        """−Q^W(s, ε + Δ) + α (‖Δ‖² − δ). The gradient never enters Φ.
 
         With actor_target "gain" each critic is asked for Q^W(s, ε + Δ) − Q^W(s, ε), and the least counts: their offsets,
         which differ more from state to state than noises differ within one, choose no longer who is listened to.
         """
-        state = state.repeat_interleave(self.config.actor_noises, 0)
-        noise = self._base_noise(len(state))
         raw = self.actor.raw(state, noise)
         delta = self.actor.project(raw)
         values = self.noise_critic(torch.cat([state, noise + delta], -1))
@@ -177,12 +186,11 @@ class Learner(ReplayLearner):
             with torch.no_grad():
                 unmoved = self.noise_critic(torch.cat([state, noise], -1))
             values = values - unmoved
-        return self._climb(values, raw, delta, learn)
+        return self._constrained(values, raw, delta, alpha)
 
-    def _climb(self, values: Tensor, raw: Tensor, delta: Tensor, learn: bool) -> dict[str, float]:
-        """One step of the actor towards higher `values` [E, B] of its residuals `raw` (bounded: `delta`) [B, T_p·d_a].
-
-        Before `learn` only the metrics are computed: an actor that follows critics made of noise leaves the region at once.
+    def _constrained(self, values: Tensor, raw: Tensor, delta: Tensor, alpha: Tensor) -> tuple[Tensor, ...]:
+        """The actor's loss from the `values` [E, B] of its residuals `raw` (bounded: `delta`) [B, T_p·d_a], by how much they
+        exceed the budget, and ‖Δ‖² as a sum. alpha: float64 [].
         """
         c = self.config
         value = values.mean(0) if c.actor_target == "mean" else values.min(0).values
@@ -191,13 +199,19 @@ class Learner(ReplayLearner):
             gap = gap / c.delta
         # Integral control alone swings: the residual overshoots, α winds up, the policy shifts under its critics. The
         # proportional term damps it (Stooke et al. 2020, PID Lagrangian).
-        weight = max(0.0, self.alpha + c.alpha_proportional * gap.item()) if c.lagrangian else 0.0
-        loss = -value.mean() + weight * gap
-        if learn:
-            self._step("actor", loss)
+        weight = (alpha + c.alpha_proportional * gap.detach().double()).clamp(min=0.0).float() if c.lagrangian else 0.0
+        return -value.mean() + weight * gap, gap, delta.detach().square().sum(-1).mean()
+
+    def _climb(self, actor_loss, *tensors: Tensor, learn: bool) -> dict[str, float]:
+        """One step of the actor down actor_loss(*tensors, α), as `_constrained` returns it, then the projected dual ascent.
+
+        Before `learn` only the metrics are computed: an actor that follows critics made of noise leaves the region at once.
+        """
+        c, alpha = self.config, torch.tensor(self.alpha, dtype=torch.float64)
+        loss, gap, total = self._descend("actor", actor_loss, *tensors, alpha, learn=learn)
         if learn and c.lagrangian and not self.frozen:
             self.alpha = min(ALPHA_MAX, max(0.0, self.alpha + c.alpha_learning_rate * min(2.0, gap.item())))
-        total = delta.detach().square().sum(-1).mean().item()
+        total = total.item()
         return {
             "actor/loss": loss.item(),
             "dual/alpha": self.alpha,
