@@ -34,7 +34,26 @@ from lpds_ros.prior.config import PriorConfig
 from lpds_ros.problem import Problem
 
 PEER = "sb3 dsrl-na"
-SIZES = {"hopper": (11, 3), "can": (23, 7)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """Sizes of one task: numbers of a state and of an action row, width of critics and actor, and the prior."""
+
+    state: int
+    action: int
+    width: int
+    prior: PriorConfig
+
+
+RECIPES = {  # "ours" apart, those of the public DSRL code
+    "ours": Recipe(23, 7, 128, PriorConfig()),
+    "hopper": Recipe(11, 3, 128, PriorConfig(width=512, blocks=1)),
+    "halfcheetah": Recipe(17, 6, 1024, PriorConfig(width=512, blocks=1)),
+    "can": Recipe(23, 7, 2048, PriorConfig(width=512, blocks=1, steps=8)),
+    "square": Recipe(23, 7, 2048, PriorConfig(width=1024, blocks=1, steps=8)),
+}
+LAYERS, BATCH = 3, 256  # of all of them
 STORED = 4000
 WARMUP = 60  # updates, in which nearly every stored transition is drawn once
 MAGNITUDE = 1.5
@@ -126,29 +145,30 @@ def _insert_layer_norm(critic):
     critic.optimizer = torch.optim.Adam(critic.parameters(), lr=3e-4)
 
 
-def make_learners(size: str, width: int, layers: int, batch: int) -> dict:
-    """Name → learner with a filled replay."""
-    problem = Problem(size, *SIZES[size], horizons=Horizons(1, 4, 4))
-    rng, decoder = np.random.default_rng(0), drawn_decoder(PriorConfig(), problem.noise_shape, problem.state_size)
+def make_learners(recipe: Recipe) -> dict:
+    """Name → learner with a filled replay, and a decoder whose weights are drawn."""
+    states, width = recipe.state, recipe.width
+    problem = Problem("drawn", states, recipe.action, horizons=Horizons(1, 4, 4))
+    rng, decoder = np.random.default_rng(0), drawn_decoder(recipe.prior, problem.noise_shape, problem.state_size)
     full, half = partial(decode, decoder), partial(decode, halved(decoder))
     draw = lambda *shape: rng.standard_normal(shape).astype(np.float32)  # noqa: E731
     no = np.zeros(STORED, bool)
     actions = np.tanh(draw(STORED, 4 * problem.action_size))
-    data = Transitions(draw(STORED, SIZES[size][0]), actions, draw(STORED), no, no, draw(STORED, SIZES[size][0]))
-    state = dict(state_shift=np.zeros(SIZES[size][0], np.float32), state_scale=np.ones(SIZES[size][0], np.float32))
+    data = Transitions(draw(STORED, states), actions, draw(STORED), no, no, draw(STORED, states))
+    state = dict(state_shift=np.zeros(states, np.float32), state_scale=np.ones(states, np.float32))
     named = dict(prior_digest="0" * 64, seed=0, **state)
-    networks = dict(critics=2, critic_width=width, critic_layers=layers, actor_width=width, actor_layers=layers)
+    networks = dict(critics=2, critic_width=width, critic_layers=LAYERS, actor_width=width, actor_layers=LAYERS)
     # As many rows in every gradient as the other learner has: one noise for each state.
     equal = LearnerConfig(
-        **networks, batch_size=batch, distill_states=batch, distill_noises=1, distill_contrast=0.0, actor_noises=1,
+        **networks, batch_size=BATCH, distill_states=BATCH, distill_noises=1, distill_contrast=0.0, actor_noises=1,
         distill_base_fraction=1.0, distill_fresh=64, critic_warmup_updates=0,
     )  # fmt: skip
     halved_q = dataclasses.replace(equal, distill_share=0.5)  # as many steps of Q^W as the other learner makes
     own = LearnerConfig(**networks, critic_warmup_updates=0)
-    found = {PEER: Sb3Dsrl(problem, full, width=width, layers=layers, batch=batch, data=data)}
+    found = {PEER: Sb3Dsrl(problem, full, width=width, layers=LAYERS, batch=BATCH, data=data)}
     kinds = (("float32", full, False, ""), ("bfloat16", half, False, ", bfloat16"), ("bfloat16", half, True, ", compiled"))
     for precision, decoding, compiled, mark in kinds:
-        dsrl = DsrlConfig(**networks, batch_size=batch)
+        dsrl = DsrlConfig(**networks, batch_size=BATCH)
         configs = {"dsrl-na": dsrl, "lpds": equal, "lpds, half of Q^W": halved_q, "lpds, its own rows": own}
         for name, config in configs.items():
             make = DsrlLearner if config is dsrl else Learner
@@ -177,10 +197,7 @@ def measure(learners: dict, updates: int, rounds: int) -> dict[str, list[float]]
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--size", choices=SIZES, default="can")
-    parser.add_argument("--width", type=int, nargs="+", default=[128, 256])
-    parser.add_argument("--layers", type=int, default=3)
-    parser.add_argument("--batch", type=int, default=256)
+    parser.add_argument("--recipe", choices=RECIPES, nargs="+", default=["ours", "hopper"])
     parser.add_argument("--updates", type=int, default=50, help="of each learner in each round")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=1)
@@ -188,22 +205,24 @@ def main():
     parser.add_argument("--json", type=Path, help="write the figures here")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    result = {"size": args.size, "batch": args.batch, "layers": args.layers, "threads": args.threads} | provenance()
-    for width in args.width:
-        learners = make_learners(args.size, width, args.layers, args.batch)
+    result = {"threads": args.threads} | provenance()
+    for name in args.recipe:
+        recipe = RECIPES[name]
+        learners = make_learners(recipe)
         if unknown := set(args.learners or ()) - set(learners):
             parser.error(f"no learner {sorted(unknown)}; there are {list(learners)}")
         if args.learners:
-            learners = {name: learner for name, learner in learners.items() if name in (PEER, *args.learners)}
+            learners = {key: learner for key, learner in learners.items() if key in (PEER, *args.learners)}
         rates = measure(learners, args.updates, args.rounds)
         base = rates[PEER]
-        print(f"{args.size}, {args.layers} x {width}, batch {args.batch}, {args.threads} threads, {args.rounds} rounds")
-        for name, found in rates.items():
+        sizes = f"{LAYERS} x {recipe.width}, batch {BATCH}, prior {recipe.prior.width} wide in {recipe.prior.steps} steps"
+        print(f"{name}: {sizes}, {args.threads} threads, {args.rounds} rounds")
+        for learner, found in rates.items():
             ratios = [a / b for a, b in zip(found, base)]  # round by round: both met the same machine
             middle = statistics.median(ratios)
             spread = f"{middle:.2f} x ({min(ratios):.2f} to {max(ratios):.2f})"
-            print(f"  {name:<30} {statistics.median(found):7.1f} updates/s   {spread}")
-        result[f"width {width}"] = rates
+            print(f"  {learner:<30} {statistics.median(found):7.1f} updates/s   {spread}")
+        result[name] = rates
     if args.json:
         args.json.write_text(json.dumps(result, indent=1) + "\n")
 
