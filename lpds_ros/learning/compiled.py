@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value
 
 COMPILERS = ("g++", "clang++")
-TORCH = (2, 13)  # the first in which every compiled function has a cache of its own
+TORCH = (2, 13)  # knows isolate_recompiles, without which a few learners in one process are too many
 
 
 def require_compiler():

@@ -211,12 +211,11 @@ class Learner(ReplayLearner):
         loss, gap, total = self._descend("actor", actor_loss, *tensors, alpha, learn=learn)
         if learn and c.lagrangian and not self.frozen:
             self.alpha = min(ALPHA_MAX, max(0.0, self.alpha + c.alpha_learning_rate * min(2.0, gap.item())))
-        total = total.item()
         return {
             "actor/loss": loss.item(),
             "dual/alpha": self.alpha,
-            "delta/sq_mean": total / self.noise_size,
-            "delta/sq_sum": total,
+            "delta/sq_mean": total.item() / self.noise_size,
+            "delta/sq_sum": total.item(),
             "delta/budget": c.delta,
         }
 
