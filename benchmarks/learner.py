@@ -145,8 +145,8 @@ def _insert_layer_norm(critic):
     critic.optimizer = torch.optim.Adam(critic.parameters(), lr=3e-4)
 
 
-def make_learners(recipe: Recipe) -> dict:
-    """Name → learner with a filled replay, and a decoder whose weights are drawn."""
+def make_learners(recipe: Recipe, wanted: list[str] | None) -> dict:
+    """Name → learner with a filled replay, and a decoder whose weights are drawn. wanted: these beside the peer, or all."""
     states, width = recipe.state, recipe.width
     problem = Problem("drawn", states, recipe.action, horizons=Horizons(1, 4, 4))
     rng, decoder = np.random.default_rng(0), drawn_decoder(recipe.prior, problem.noise_shape, problem.state_size)
@@ -173,7 +173,8 @@ def make_learners(recipe: Recipe) -> dict:
         for name, config in configs.items():
             make = DsrlLearner if config is dsrl else Learner
             config = dataclasses.replace(config, precision=precision, compiled=compiled)
-            found[name + mark] = make(problem, decoding, config=config, **named)
+            if not wanted or name + mark in wanted:
+                found[name + mark] = make(problem, decoding, config=config, **named)
     for name, learner in found.items():
         if name != PEER:
             learner.extend(data)
@@ -201,18 +202,17 @@ def main():
     parser.add_argument("--updates", type=int, default=50, help="of each learner in each round")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--learners", nargs="+", help="measure these beside the Stable-Baselines3 one (default: all)")
+    parser.add_argument("--learners", nargs="+", help="measure these beside the Stable-Baselines3 one (default: all): "
+        "dsrl-na | lpds | lpds, half of Q^W | lpds, its own rows; each alone, or followed by ', bfloat16' or ', compiled'")
     parser.add_argument("--json", type=Path, help="write the figures here")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     result = {"threads": args.threads} | provenance()
     for name in args.recipe:
         recipe = RECIPES[name]
-        learners = make_learners(recipe)
+        learners = make_learners(recipe, args.learners)
         if unknown := set(args.learners or ()) - set(learners):
-            parser.error(f"no learner {sorted(unknown)}; there are {list(learners)}")
-        if args.learners:
-            learners = {key: learner for key, learner in learners.items() if key in (PEER, *args.learners)}
+            parser.error(f"no learner {sorted(unknown)}: see --help")
         rates = measure(learners, args.updates, args.rounds)
         base = rates[PEER]
         sizes = f"{LAYERS} x {recipe.width}, batch {BATCH}, prior {recipe.prior.width} wide in {recipe.prior.steps} steps"

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from lpds_ros.bench.dsrl import DsrlConfig, DsrlLearner
+from lpds_ros.config import ConfigError
 from lpds_ros.contract import Horizons
 from lpds_ros.learning import compiled
 from lpds_ros.learning.config import LearnerConfig
@@ -33,18 +34,25 @@ def make(kind, config):
     return learner
 
 
-@pytest.mark.parametrize("kind, config", [(Learner, LPDS), (DsrlLearner, DsrlConfig(**SMALL))])
-def test_the_steps_are_those_of_the_learner_that_is_not_compiled(kind, config):
+@pytest.mark.parametrize(
+    "kind, config, error",
+    [
+        (Learner, LPDS, 1e-3),
+        (Learner, dataclasses.replace(LPDS, precision="bfloat16", actor_target="min"), 3e-2),  # roundings in another order
+        (DsrlLearner, DsrlConfig(**SMALL), 1e-3),
+    ],
+)
+def test_the_steps_are_those_of_the_learner_that_is_not_compiled(kind, config, error):
     eager, fused = make(kind, config), make(kind, dataclasses.replace(config, compiled=True))
     first = [p.detach().clone() for p in fused.actor.parameters()]
     for _ in range(UPDATES):
         expected, found = eager.update(), fused.update()
-        assert found == pytest.approx(expected, rel=1e-3, abs=1e-4)
-    assert not fused.frozen and fused.alpha == pytest.approx(eager.alpha, rel=1e-4) and fused.alpha != config.alpha_init
+        assert found == pytest.approx(expected, rel=error, abs=error / 10)
+    assert not fused.frozen and fused.alpha == pytest.approx(eager.alpha, rel=error) and fused.alpha != config.alpha_init
     for name in kind.NETWORKS:
         for one, other in zip(getattr(eager, name).parameters(), getattr(fused, name).parameters()):
-            assert torch.allclose(one, other, atol=5e-4)
-    assert max((a - b).abs().max() for a, b in zip(first, fused.actor.parameters())) > 2e-3  # it has learned
+            assert torch.allclose(one, other, atol=error / 2)
+    assert max((a - b).abs().max() for a, b in zip(first, fused.actor.parameters())) > 2 * error  # it has learned
 
 
 def test_a_loss_that_is_not_finite_takes_no_step():
@@ -58,8 +66,8 @@ def test_a_loss_that_is_not_finite_takes_no_step():
 
 def test_what_is_missing_is_said_before_anything_is_made(monkeypatch):
     monkeypatch.setattr(compiled.shutil, "which", lambda name: None)
-    with pytest.raises(ValueError, match="C\\+\\+ compiler"):
+    with pytest.raises(ConfigError, match="C\\+\\+ compiler"):
         make(Learner, dataclasses.replace(LPDS, compiled=True))
     monkeypatch.setattr(compiled.torch, "__version__", "2.9.1")
-    with pytest.raises(ValueError, match="needs torch 2.13, this is 2.9.1"):
+    with pytest.raises(ConfigError, match="needs torch 2.13, this is 2.9.1"):
         make(Learner, dataclasses.replace(LPDS, compiled=True))

@@ -8,16 +8,17 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value
 
-COMPILERS = ("g++", "clang++")
+from lpds_ros.config import ConfigError
+
 TORCH = (2, 13)  # knows isolate_recompiles, without which a few learners in one process are too many
 
 
 def require_compiler():
-    """Raise ValueError where torch.compile is not what is needed here, or would find no compiler to make its code with."""
+    """Raise ConfigError where torch.compile is not what is needed here, or would find no compiler to make its code with."""
     if tuple(int(part) for part in torch.__version__.split(".")[:2]) < TORCH:
-        raise ValueError(f"compiled needs torch {TORCH[0]}.{TORCH[1]}, this is {torch.__version__}; upgrade it or leave it out")
-    if not any(shutil.which(name) for name in (os.environ.get("CXX", ""), *COMPILERS) if name):
-        raise ValueError("compiled needs a C++ compiler: install g++ (Debian: also python3-dev), set CXX, or leave it out")
+        raise ConfigError(f"compiled needs torch {TORCH[0]}.{TORCH[1]}, this is {torch.__version__}; upgrade it or leave it out")
+    if not shutil.which(os.environ.get("CXX", "g++")):
+        raise ConfigError("compiled needs a C++ compiler: install g++ (Debian: also python3-dev), set CXX, or leave it out")
 
 
 class CompiledGradient:

@@ -1,6 +1,6 @@
 """Networks of LP-DS: an ensemble of critics evaluated as one matrix product, and the perturbation actor.
 
-With `half`, products between hidden layers are made in bfloat16 (three times as fast on a CPU with AVX-512 BF16). Weights,
+With `half`, products between hidden layers are made in bfloat16 (twice as fast on a CPU with AVX-512 BF16). Weights,
 first layer, last layer and normalisation stay float32: the noises of one state differ in the third digit of Q.
 """
 

@@ -134,10 +134,12 @@ class Spinner:
             self._on_end()
 
     def call(self, function, *arguments):
-        """What `function` returns in the spinning thread."""
+        """What `function` returns in the spinning thread. Raises what has ended that thread, if anything did."""
         task = self._executor.create_task(function, *arguments)
-        while not task.done() and self.error is None:
+        while not task.done() and self._thread.is_alive():
             time.sleep(CALL_LOOK_S)
+        if not task.done():
+            raise self.error or RuntimeError(f"{self._node.get_name()} spins no more")
         return task.result()
 
     def end(self):

@@ -89,13 +89,14 @@ class RobotCalls:
 
     # -- what it says ---------------------------------------------------------------------------------------------
 
-    @staticmethod
-    def _next(take: Callable[[], object], timeout_s: float):
-        """What comes after the call, or None."""
-        end_s = time.monotonic() + timeout_s
+    def _next(self, take: Callable[[], object], timeout_s: float, heard: Callable[[], object] = lambda: None):
+        """What comes after the call, or None. heard: once it gives anything, HEARD_S are left."""
+        end_s, whole = time.monotonic() + timeout_s, True
         while take() is not None:
             pass
-        while (found := take()) is None and time.monotonic() < end_s:
+        while (found := take()) is None and time.monotonic() < end_s and not self.ending.is_set():
+            if whole and heard() is not None:
+                end_s, whole = time.monotonic() + HEARD_S, False
             time.sleep(LOOK_S)
         return found
 
@@ -114,9 +115,8 @@ class RobotCalls:
         return np.array(self._measured(timeout_s).position)
 
     def status(self) -> SteeringStatus | None:
-        """What steering says next, or None. It has HEARD_S from when the robot is heard: finding both may take long."""
-        self._next(self._state.newest, FIND_S)
-        return self._next(self._status.take, HEARD_S)
+        """What steering says next, or None. It has HEARD_S from when the robot is heard: a busy machine finds both late."""
+        return self._next(self._status.take, FIND_S, heard=self._state.newest)
 
     def steering(self) -> str:
         message = self.status()
