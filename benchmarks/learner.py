@@ -165,16 +165,19 @@ def make_learners(recipe: Recipe, wanted: list[str] | None) -> dict:
     )  # fmt: skip
     halved_q = dataclasses.replace(equal, distill_share=0.5)  # as many steps of Q^W as the other learner makes
     own = LearnerConfig(**networks, critic_warmup_updates=0)
+    configs = {
+        "dsrl-na": (DsrlLearner, DsrlConfig(**networks, batch_size=BATCH)),
+        "lpds": (Learner, equal),
+        "lpds, half of Q^W": (Learner, halved_q),
+        "lpds, its own rows": (Learner, own),
+    }
     found = {PEER: Sb3Dsrl(problem, full, width=width, layers=LAYERS, batch=BATCH, data=data)}
     kinds = (("float32", full, False, ""), ("bfloat16", half, False, ", bfloat16"), ("bfloat16", half, True, ", compiled"))
     for precision, decoding, compiled, mark in kinds:
-        dsrl = DsrlConfig(**networks, batch_size=BATCH)
-        configs = {"dsrl-na": dsrl, "lpds": equal, "lpds, half of Q^W": halved_q, "lpds, its own rows": own}
-        for name, config in configs.items():
-            make = DsrlLearner if config is dsrl else Learner
-            config = dataclasses.replace(config, precision=precision, compiled=compiled)
+        for name, (kind, config) in configs.items():
             if not wanted or name + mark in wanted:
-                found[name + mark] = make(problem, decoding, config=config, **named)
+                config = dataclasses.replace(config, precision=precision, compiled=compiled)
+                found[name + mark] = kind(problem, decoding, config=config, **named)
     for name, learner in found.items():
         if name != PEER:
             learner.extend(data)
@@ -202,8 +205,12 @@ def main():
     parser.add_argument("--updates", type=int, default=50, help="of each learner in each round")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--learners", nargs="+", help="measure these beside the Stable-Baselines3 one (default: all): "
-        "dsrl-na | lpds | lpds, half of Q^W | lpds, its own rows; each alone, or followed by ', bfloat16' or ', compiled'")
+    parser.add_argument(
+        "--learners",
+        nargs="+",
+        help="measure these beside the Stable-Baselines3 one (default: all): dsrl-na | lpds | lpds, half of Q^W | "
+        "lpds, its own rows; each alone, or followed by ', bfloat16' or ', compiled'",
+    )
     parser.add_argument("--json", type=Path, help="write the figures here")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)

@@ -221,12 +221,12 @@ def test_messages_that_do_not_fit_the_contract_are_refused_by_field():
 
 
 def test_publishers_come_and_go_while_it_spins():
-    """Destroyed beside the executor, about one in fifty ends it with InvalidHandle when threads change this often."""
+    """Destroyed beside the executor, the 47th to 174th ended it with InvalidHandle in eight runs of threads that change this often."""
     often = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:
         with Attached(Example) as attached:
-            for _ in range(100):
+            for _ in range(200):
                 publisher = attached.node.create_publisher(Clock, "clock", 1)
                 assert attached.call(attached.node.destroy_publisher, publisher)
                 attached.check()
