@@ -221,7 +221,7 @@ def test_messages_that_do_not_fit_the_contract_are_refused_by_field():
 
 
 def test_publishers_come_and_go_while_it_spins():
-    """Destroyed beside the executor, the 47th to 174th ended it with InvalidHandle in eight runs of threads that change this often."""
+    """Destroyed beside the executor, the 47th to 174th ended it with InvalidHandle (eight runs at this switch interval)."""
     often = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:
